@@ -1,0 +1,17 @@
+/* Logging to stderr or syslog. The level and the destination are the process's only mutable globals. Any thread. */
+#ifndef VARVE_BASE_LOG_H
+#define VARVE_BASE_LOG_H
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_dest { LOG_DEST_STDERR, LOG_DEST_SYSLOG };
+
+void log_set_level(enum log_level level);
+void log_set_dest(enum log_dest dest, const char *ident); /* ident must outlive the process's logging */
+void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,118 @@
+/* Contents: cut into chunks, hashed, deduplicated, compressed, appended to packs; read back and verified.
+ *
+ * This module knows packs and bytes; it does not know files, versions or SQLite. Who refers to a chunk is the caller's
+ * business: the caller looks candidates up by hash (the `find` callback), stores what comes out in its chunk table, and
+ * says when a range of a pack is dead. Pack files are named packs/XXXXXXXX.pack (hexadecimal id, from 1).
+ *
+ * Threading: chunk_store_read and chunk_store_hash may be called by any number of threads at once. A `chunk_writer` is
+ * used by one thread at a time; several writers may exist, each appends to a pack of its own. */
+#ifndef VARVE_CHUNK_CHUNK_STORE_H
+#define VARVE_CHUNK_CHUNK_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "store/base/err.h"
+#include "store/base/stats.h"
+
+#define CHUNK_SECRET_LEN 192 /* XXH3 custom secret: at least 136 bytes */
+
+struct chunk_hash {
+	uint64_t lo, hi;
+};
+
+enum chunk_codec { CHUNK_RAW = 0, CHUNK_ZSTD = 1 };
+
+/* Where a chunk's bytes are. 40 bytes that the caller keeps in its table. */
+struct chunk_loc {
+	uint32_t pack;
+	uint32_t off;        /* of the payload (not of the record header) in the pack file */
+	uint32_t stored_len; /* payload bytes in the pack */
+	uint32_t raw_len;    /* bytes of content, 1..CHUNK_LEN_MAX */
+	enum chunk_codec codec;
+	struct chunk_hash hash; /* XXH3-128 of the raw content with the store's secret */
+};
+
+/* Whose content a chunk is: written into the record header for best-effort salvage only. */
+struct chunk_owner {
+	int64_t branch;
+	uint64_t ino;
+	uint64_t off;
+};
+
+struct chunk_store;
+
+/* `dirfd` is the store directory; packs/ is made if missing. `next_pack` is the first pack id never used so far (packs at
+ * or above it, left by a crash, are removed). compression_level is the default zstd level. Stats may be NULL. */
+int chunk_store_open(int dirfd, const uint8_t secret[CHUNK_SECRET_LEN], struct stats *stats, struct chunk_store **ret,
+		     struct err *err);
+void chunk_store_free(struct chunk_store *cs);
+
+struct chunk_hash chunk_store_hash(const struct chunk_store *cs, const void *data, size_t len);
+
+/* Reads a whole chunk, decompresses it and verifies its hash: into `out`, which holds loc->raw_len bytes. 0, -ECORRUPT
+ * (logged by the caller, counted here), or -errno. With nowait, -EAGAIN rather than wait for the disk. */
+int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *out, bool nowait);
+
+/* Gives the host filesystem back the payload and header of dead records: [off, off+len) of the pack as the caller merged
+ * it, rounded inward to blocks. Never called for a pack that a writer is appending to. */
+int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint64_t len);
+/* Removes a pack that holds nothing alive; -ENOENT counts as done. */
+int chunk_store_remove_pack(struct chunk_store *cs, uint32_t pack);
+/* Bytes that packs take on the host filesystem (st_blocks). */
+int chunk_store_disk_usage(struct chunk_store *cs, uint64_t *ret_bytes);
+/* The record header's length: a dead chunk's record is [loc.off - header, loc.off + loc.stored_len). */
+#define CHUNK_RECORD_HEADER_LEN 96
+
+/* --- writing --- */
+
+struct chunk_writer;
+
+/* next_pack hands out a pack id never used before in this store, and may be called from the writer's thread at any
+ * append. `find` is asked for stored chunks with this hash, nth = 0, 1, 2 … until it returns >0 (no more); it returns 0
+ * with the id and location, or -errno. Both may take locks; no lock of this module is held then. */
+struct chunk_writer_ops {
+	int (*next_pack)(void *arg, uint32_t *ret_pack);
+	int (*find)(void *arg, struct chunk_hash hash, uint32_t raw_len, int nth, uint64_t *ret_id,
+		    struct chunk_loc *ret_loc);
+	void *arg;
+};
+int chunk_writer_new(struct chunk_store *cs, const struct chunk_writer_ops *ops, struct chunk_writer **ret);
+void chunk_writer_free(struct chunk_writer *w);
+
+/* One piece of what chunk_writer_add made of a range: either an existing chunk (id != 0), whose bytes were compared, or
+ * a newly stored one (id == 0; the caller assigns an id). The same content twice within what has not been finished yet
+ * gives pieces with the same loc (pack, off), and id == 0. The piece covers the whole chunk. */
+struct chunk_piece {
+	uint64_t off; /* in the file */
+	uint32_t len;
+	uint64_t id;
+	struct chunk_loc loc;
+};
+
+enum chunk_add_flags {
+	CHUNK_ADD_SINGLE = 1, /* one chunk of its own size (at most CHUNK_LEN_MAX), no cutting, no hash index look-up */
+};
+
+/* Cuts `len` bytes of content that belong at owner.off (off + position), stores or shares each chunk, and calls `emit` for
+ * each piece in file order. `level` 0 stores uncompressed, else the zstd level. The source is given as a list of spans
+ * because write buffers are scattered; their sum is `len`. Payloads are gathered into large appends and may not have
+ * reached the file when this returns: chunk_writer_flush does that. A run of zeros is stored like any content. */
+struct chunk_span {
+	const void *data;
+	size_t len;
+};
+int chunk_writer_add(struct chunk_writer *w, const struct chunk_owner *owner, const struct chunk_span *spans, size_t nspans,
+		     unsigned flags, int level, int (*emit)(void *arg, const struct chunk_piece *piece), void *arg);
+/* Writes out what was gathered (no sync). Pieces are readable through chunk_store_read from here on. */
+int chunk_writer_flush(struct chunk_writer *w);
+/* Flushes, then fdatasyncs every pack that has unsynced records. */
+int chunk_writer_sync(struct chunk_writer *w);
+/* True when a pack holds records not yet synced. */
+bool chunk_writer_dirty(const struct chunk_writer *w);
+/* The pack being appended to (0 when none): punching and compaction leave it alone. Any thread. */
+uint32_t chunk_writer_pack(const struct chunk_writer *w);
+
+#endif

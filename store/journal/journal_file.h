@@ -1,0 +1,54 @@
+/* The journal: what fsync makes durable, on disk. Two preallocated segment files, journal.0 and journal.1, written
+ * alternately: a commit starts the other segment (journal_rotate), and once that commit is durable the old one is
+ * recycled (journal_retire). Records are appended in batches; one fdatasync serves all who wait.
+ *
+ * A segment begins with a header (magic, version, store id, generation, keyed checksum); each batch of records repeats
+ * the generation, so that stale bytes of an earlier use never read as records. The files are written once with zeros at
+ * creation so that later writes change no file metadata and fdatasync is one device flush.
+ *
+ * Threading: journal_append and journal_rotate are serialised by the caller; journal_sync may be called by any thread
+ * and groups the waiters: one becomes the leader and flushes for all. */
+#ifndef VARVE_JOURNAL_JOURNAL_FILE_H
+#define VARVE_JOURNAL_JOURNAL_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "store/base/err.h"
+#include "store/base/stats.h"
+#include "store/journal/record.h"
+
+struct journal;
+
+/* Opens or creates the two segments in `dirfd`. `store_id` guards against a journal of another store. Stats may be NULL. */
+int journal_open(int dirfd, const uint8_t store_id[16], uint64_t segment_size, struct stats *stats, struct journal **ret,
+		 struct err *err);
+void journal_free(struct journal *j);
+
+/* Calls `apply` for each record that checks, in the order written (older generation first), and stops silently at the
+ * first that does not in each segment; a torn older segment followed by a newer one stops altogether. Must be called once,
+ * before the first append, even when there is nothing to replay. */
+int journal_replay(struct journal *j, int (*apply)(void *arg, const struct record *rec), void *arg);
+
+/* Adds a record to the batch in memory (RECORD_SUM_ALL; seq is the caller's). The data is copied.
+ * -ENOSPC when the segment has no room left: the caller commits, then tries again. */
+int journal_append(struct journal *j, const struct record *rec, const struct iovec *data, int iovcnt);
+/* A position that covers everything appended so far; hand it to journal_sync. */
+uint64_t journal_position(const struct journal *j);
+/* Returns once everything up to `position` is on stable storage. An error stays with every record that it hit: those
+ * waiting get it, and so does every later journal_sync until journal_retire has dropped that segment. */
+int journal_sync(struct journal *j, uint64_t position);
+/* Bytes used in the current segment, and its size. */
+uint64_t journal_used(const struct journal *j);
+uint64_t journal_segment_size(const struct journal *j);
+/* Further records go to the other segment, whose content must have been retired. Batches not yet written go to the old one first
+ * (they are written by the next journal_sync, in order). */
+int journal_rotate(struct journal *j);
+/* The segment before the current one is not needed any more. */
+void journal_retire(struct journal *j);
+bool journal_can_rotate(const struct journal *j);
+void journal_check(struct journal *j);
+
+#endif
