@@ -1,0 +1,66 @@
+/* Volumes, snapshots and node id numbers: unversioned rows. */
+#ifndef VARVE_META_CATALOG_H
+#define VARVE_META_CATALOG_H
+
+#include "store/base/limits.h"
+#include "store/meta/branch.h"
+
+struct volume_row {
+	int64_t id;
+	char name[VOLUME_NAME_MAX + 1];
+	int64_t branch;       /* the head */
+	uint64_t root_ino;
+	uint32_t number;      /* of its directories; survives rollback */
+	uint32_t head_number; /* of everything else; each rollback renews it */
+	int64_t created;      /* ns */
+	int64_t quota_bytes, quota_inodes; /* 0: none */
+	int32_t compression;  /* 0 none, else zstd level */
+	uint32_t flags;
+	char *options;        /* JSON text of options this module need not know; may be NULL; owned by the row */
+};
+void volume_row_free(struct volume_row *v);
+int volume_by_name(struct meta *m, const char *name, struct volume_row *ret); /* -ENOENT */
+int volume_by_id(struct meta *m, int64_t id, struct volume_row *ret);
+int volume_put(struct meta *m, const struct volume_row *v); /* inserts or replaces by id */
+int volume_delete(struct meta *m, int64_t id);
+/* In name order: the first with name > after ("" at first); >0 at the end. */
+int volume_next(struct meta *m, const char *after, struct volume_row *ret);
+
+enum { SNAPSHOT_AUTO = 1, SNAPSHOT_HELD = 2 };
+struct snapshot_row {
+	int64_t id;
+	int64_t volume; /* 0 once its volume is gone but clones keep it: not stored then */
+	char name[VOLUME_NAME_MAX + 1];
+	int64_t branch, epoch;
+	int64_t created;
+	int64_t bytes, inodes; /* totals of the volume at that instant */
+	uint64_t root_ino;
+	uint32_t number; /* node id number, given when first browsed; 0 before */
+	uint32_t flags;
+};
+int snapshot_by_name(struct meta *m, int64_t volume, const char *name, struct snapshot_row *ret); /* -ENOENT */
+int snapshot_by_id(struct meta *m, int64_t id, struct snapshot_row *ret);
+/* Inserts or replaces by id; pins (branch, epoch). */
+int snapshot_put(struct meta *m, const struct snapshot_row *s);
+/* Deletes the row only; the caller drops the view (reap_drop_view). */
+int snapshot_delete(struct meta *m, int64_t id);
+/* By (created, id): the first after (created, id) (0, 0 at first) of a volume; >0 at the end. */
+int snapshot_next(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret);
+/* How many branches were forked from this view. */
+int snapshot_clones(struct meta *m, int64_t branch, int64_t epoch, unsigned *ret);
+
+/* Numbers of node ids. A volume's (kind VOLUME: its live directories), a head's (HEAD: everything else on that branch; once another
+ * head took its place, it shows the branch as it was left), a snapshot's (SNAPSHOT). */
+enum number_kind { NUMBER_VOLUME = 1, NUMBER_HEAD = 2, NUMBER_SNAPSHOT = 3 };
+struct number_row {
+	uint32_t number;
+	enum number_kind kind;
+	int64_t volume;
+	int64_t branch, epoch; /* epoch META_HEAD while it is the live head */
+};
+int number_get(struct meta *m, uint32_t number, struct number_row *ret);
+int number_put(struct meta *m, const struct number_row *n);
+int number_delete(struct meta *m, uint32_t number);
+int number_each(struct meta *m, int (*fn)(void *arg, const struct number_row *n), void *arg);
+
+#endif

@@ -1,0 +1,56 @@
+/* The chunk table (id -> place, hash, references), the free list, and what compaction needs. Ids are never reused. */
+#ifndef VARVE_META_CHUNK_TABLE_H
+#define VARVE_META_CHUNK_TABLE_H
+
+#include "store/meta/db.h"
+
+struct chunk_row {
+	uint64_t id;
+	uint32_t pack, off, stored_len, raw_len; /* off is the payload's */
+	uint8_t codec;
+	bool indexed; /* findable by hash */
+	uint64_t hash_lo, hash_hi;
+	int64_t refs;
+};
+
+int chunk_get(struct meta *m, uint64_t id, struct chunk_row *ret); /* -ENOENT */
+/* The nth indexed chunk with this hash and length; >0 when there are no more. */
+int chunk_find(struct meta *m, uint64_t hash_lo, uint64_t hash_hi, uint32_t raw_len, int nth, struct chunk_row *ret);
+/* Adds a chunk with a fresh id and no references. */
+int chunk_add(struct meta *m, struct chunk_row *row);
+/* Changes the reference count; never below 0 (asserted in debug, -ECORRUPT otherwise). */
+int chunk_ref(struct meta *m, uint64_t id, int64_t delta);
+/* Changes a chunk's place (compaction). */
+int chunk_move(struct meta *m, uint64_t id, uint32_t pack, uint32_t off);
+
+/* Collector, step 1: moves up to max chunks without references to the free list. Chunks with id >= before_id are left alone (they may be
+ * about to be referenced). */
+int chunk_collect(struct meta *m, uint64_t before_id, unsigned max, unsigned *ret_n);
+/* The free list in (pack, off) order after (pack, off); records as whole ranges, header included. >0 at the end. */
+struct free_row {
+	uint32_t pack, off, len;
+	int64_t epoch_seq; /* rows_seq of the commit that made it durable is >= this: set to the record number by the caller via chunk_collect's op */
+};
+int free_next(struct meta *m, uint32_t pack, uint32_t off, struct free_row *ret);
+int free_delete(struct meta *m, uint32_t pack, uint32_t off);
+
+/* Per pack: stored bytes (record headers included) that are alive in the chunk table. */
+struct pack_usage {
+	uint32_t pack;
+	uint64_t live_bytes;
+	uint64_t live_chunks;
+};
+/* The next pack after `pack` with any chunk or free row; >0 at the end. */
+int pack_usage_next(struct meta *m, uint32_t pack, struct pack_usage *ret);
+/* Chunks of a pack in offset order after `off`. */
+int chunk_by_pack(struct meta *m, uint32_t pack, uint32_t off, struct chunk_row *ret, size_t max, size_t *ret_n);
+/* Chunks in id order after `id`. */
+int chunk_scan(struct meta *m, uint64_t id, struct chunk_row *ret, size_t max, size_t *ret_n);
+
+/* Whole-store sums, maintained incrementally or counted by one query; for `df`. */
+struct chunk_totals {
+	uint64_t chunks, raw_bytes, stored_bytes, referenced_bytes;
+};
+int chunk_totals(struct meta *m, struct chunk_totals *ret);
+
+#endif

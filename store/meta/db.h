@@ -1,0 +1,93 @@
+/* The metadata database: one SQLite file, one connection, one long write transaction at a time.
+ *
+ * Every change of a row goes through one private function (row.h), which carries it out and appends it, encoded, to the
+ * current operation's *effects*. The effects of an operation are an opaque blob: the caller puts it in the ring and the
+ * journal, and meta_apply carries it out again after a crash. The database remembers how far it includes them: the two
+ * sequence numbers given to meta_commit.
+ *
+ * Threading: the caller serialises every function of store/meta (the store lock), except meta_sync_wal and
+ * meta_checkpoint, which may run in another thread at the same time.
+ *
+ * Returns 0 or -errno; -ECORRUPT when a page's checksum or a row does not hold. */
+#ifndef VARVE_META_DB_H
+#define VARVE_META_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/base/buf.h"
+#include "store/base/err.h"
+
+#define META_LIVE INT64_MAX          /* `until` of a live row */
+#define META_HEAD (INT64_MAX - 1)    /* the epoch at which live rows are read */
+#define META_SCHEMA_VERSION 1
+
+struct meta;
+
+/* Makes an empty database "meta.db" in the directory. */
+int meta_create(const char *dir, struct err *err);
+/* Opens it; SQLite's WAL recovery happens here. -ETOONEW for a newer schema, with a clear text. */
+int meta_open(const char *dir, struct meta **ret, struct err *err);
+/* Closes without committing: what was not committed is gone (it is in the ring). NULL is fine. */
+void meta_free(struct meta *m);
+
+/* --- operations --- */
+
+/* Begins an operation: opens the write transaction if there is none, sets a savepoint, empties the effects. */
+int meta_op_begin(struct meta *m);
+/* Ends it successfully; the effects stay readable until the next begin. */
+int meta_op_end(struct meta *m);
+/* Undoes it, in-memory counters and branch totals included. Afterwards meta_lost() tells whether SQLite had to roll the
+ * whole transaction back. */
+void meta_op_abort(struct meta *m);
+/* SQLite rolled everything since the last commit back: the caller calls meta_rollback, then applies the ring's records again. */
+bool meta_lost(const struct meta *m);
+/* Drops everything since the last commit and reloads the in-memory state (branches, counters) from the database. Every
+ * `struct branch *` and view stays valid as a pointer; branches that no longer exist are marked dead. */
+int meta_rollback(struct meta *m);
+/* The encoded effects of the current (or just ended) operation. */
+const struct buf *meta_effects(const struct meta *m);
+/* Carries out effects again, inside an operation begun by the caller; records them as effects too. -ECORRUPT when they do not parse. */
+int meta_apply(struct meta *m, const void *effects, size_t len);
+
+/* Commits what was done so far with synchronous=NORMAL: nothing is flushed. rows_seq: all effects of records up to this number
+ * are included. data_seq: the data of all writes up to this number is included. */
+int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq);
+void meta_committed(const struct meta *m, uint64_t *ret_rows_seq, uint64_t *ret_data_seq);
+/* True when there is anything that meta_commit would write. */
+bool meta_dirty(const struct meta *m);
+/* Makes the last commit durable (fdatasync of the WAL). Any thread. */
+int meta_sync_wal(struct meta *m);
+/* Moves WAL content into the database file (PASSIVE), on a connection of its own. Any thread, one at a time. */
+int meta_checkpoint(struct meta *m);
+/* Bytes in the WAL. */
+uint64_t meta_wal_size(const struct meta *m);
+/* Called right after meta_commit with no operation in between: finishes the checkpoint so that the WAL starts over. */
+int meta_reset_wal(struct meta *m);
+
+/* --- counters: kept in memory, written at commit, raised by meta_apply as it sees ids --- */
+
+int64_t meta_now(const struct meta *m); /* the epoch that changes made now belong to; begins at 1 */
+/* Ends the current epoch: returns it (the view to pin), and later changes belong to the next one. Recorded. */
+int meta_epoch_advance(struct meta *m, int64_t *ret_view_epoch);
+uint64_t meta_next_ino(struct meta *m);   /* store-wide, never reused; the first is 16 */
+uint64_t meta_last_ino(const struct meta *m);
+uint64_t meta_next_chunk(struct meta *m);
+uint32_t meta_next_pack(struct meta *m);
+uint32_t meta_last_pack(const struct meta *m); /* the highest pack id handed out or seen */
+uint32_t meta_next_number(struct meta *m); /* node id numbers; the first is 1, at most 2^23 - 1 */
+int64_t meta_next_id(struct meta *m);      /* ids of branches, volumes, snapshots and reap tasks */
+
+/* Small settings of the store: "store_id", "secret", "created", … Not recorded as effects; committed at once. Only at init. */
+int meta_setting_put(struct meta *m, const char *key, const void *value, size_t len);
+int meta_setting_get(struct meta *m, const char *key, void *out, size_t len); /* -ENOENT, -EMSGSIZE unless exactly len */
+
+/* SQLite's memory in bytes (page caches included). */
+uint64_t meta_memory(const struct meta *m);
+/* SQLite's own integrity check plus the page checksums of the whole file: 0, or -ECORRUPT with the first finding in err. */
+int meta_integrity(struct meta *m, struct err *err);
+
+/* A walk that must not hold the lock for long: every iterator in this folder resumes by key, see the iter structs. */
+
+#endif
