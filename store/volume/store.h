@@ -1,0 +1,74 @@
+/* An open store: what the daemon, the offline commands and the tests hold. The rest of this folder is verbs on it:
+ * namespace.h (names and attributes), file_io.h (contents), volume.h, snapshot.h, diff.h.
+ *
+ * Threading: every function here and in those headers may be called by any number of threads, unless it says otherwise. One mutex,
+ * the store lock, covers metadata and write buffers; it is never held across a flush or a pack read.
+ *
+ * Nodes: what FUSE calls a node id. (number << 40) | ino, see DESIGN section 3. NODE_ROOT is the mount's root, whose entries
+ * are the volumes. */
+#ifndef VARVE_VOLUME_STORE_H
+#define VARVE_VOLUME_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/base/err.h"
+#include "store/base/limits.h"
+#include "store/base/stats.h"
+
+#define NODE_ROOT UINT64_C(1)
+
+struct store;
+
+/* Makes a store in `dir` (made if missing, must be empty). Refuses NFS, overlay, FUSE and a store's own mount. */
+int store_init(const char *dir, struct err *err);
+
+enum store_flags {
+	STORE_NO_THREADS = 1, /* no commit, sync or maintenance threads: the caller drives store_commit and store_maintain (tests, check) */
+	STORE_READONLY = 2,   /* for check: nothing is written, not even the journal replayed into the database file */
+};
+struct store_options {
+	unsigned flags;
+	size_t ring_size;       /* 0: RING_SIZE_DEFAULT */
+	int ring_fd;            /* -1: a new ring; else an earlier daemon's, whose records are applied */
+	unsigned commit_interval_ms; /* 0: COMMIT_INTERVAL_MS */
+};
+#define STORE_OPTIONS_DEFAULT ((struct store_options){.ring_fd = -1})
+
+/* Takes the exclusive lock (-EBUSY names the holder's pid), opens, replays the journal and the ring, finishes leftovers. */
+int store_open(const char *dir, const struct store_options *opts, struct store **ret, struct err *err);
+/* Commits everything, stops the threads, frees. The store is freed even on error. */
+int store_close(struct store *s, struct err *err);
+/* Frees without committing, as kill -9 would leave it: for tests of recovery. */
+void store_abandon(struct store *s);
+
+/* Makes everything acknowledged so far part of a durable commit. */
+int store_commit(struct store *s);
+/* One small step of each kind of background work (orphan purge, reaping, flattening, collection, punching). *ret_more is
+ * false when nothing is left to do. With threads the store does this itself. */
+int store_maintain(struct store *s, bool *ret_more);
+
+int store_ring_fd(struct store *s); /* borrowed */
+struct stats *store_stats(struct store *s);
+const char *store_dir(const struct store *s);
+void store_uuid(const struct store *s, char out[37]);
+
+struct store_space {
+	uint64_t logical_bytes;    /* sum of the live volumes' file sizes */
+	uint64_t snapshot_bytes;   /* sum over the snapshots of their totals */
+	uint64_t referenced_bytes; /* before deduplication: what all extent rows refer to */
+	uint64_t unique_bytes;     /* after deduplication */
+	uint64_t stored_bytes;     /* after compression */
+	uint64_t disk_bytes;       /* packs on the host filesystem */
+	uint64_t meta_bytes;       /* database, WAL, journal */
+	uint64_t chunks;
+	uint64_t pending_bytes;    /* dead, not yet given back */
+	uint64_t host_total, host_free;
+	uint64_t volumes, snapshots, inodes;
+	uint64_t buffered_bytes;   /* written, not yet in packs */
+	uint64_t reap_tasks;
+};
+int store_space(struct store *s, struct store_space *ret);
+
+#endif
