@@ -49,9 +49,42 @@ TLIB_OBJS  := $(call objs,$(wildcard tests/lib/*.c))
 UNIT_SRCS  := $(wildcard tests/unit/*/test_*.c)
 UNIT_BINS  := $(patsubst %.c,$(B)/%,$(UNIT_SRCS))
 MODEL_BIN  := $(B)/tests/model/model
+POSIX_BIN  := $(B)/tests/mount/posix
+BENCH_BINS := $(B)/tests/bench/work $(B)/tests/bench/passthrough_ll
+
+# Tests run against these binaries; a caller may point them elsewhere.
+VARVE  ?= $(abspath $(B)/varve)
+VARVED ?= $(abspath $(B)/varved)
+export VARVE VARVED
+# What a test script needs to know of the build.
+TEST_ENV = B=$(abspath $(B)) O=$(abspath $(O)) MAKE="$(MAKE)"
+# The model run and the tests with random data print their seed; SEED=N replays one.
+SEED ?=
 
 .PHONY: all
 all: $(B)/varved $(B)/varve
+
+.PHONY: help
+help:
+	@echo "Build"
+	@echo "  make                varved (the daemon) and varve (the command line), into $(B)"
+	@echo "  make deps           install what building, testing and the demo need (apt, as root)"
+	@echo "  make install        to \$$(DESTDIR)\$$(PREFIX), PREFIX=$(PREFIX); make uninstall takes it away"
+	@echo "  make deb            build $(DEB)"
+	@echo "  make clean          remove $(O)"
+	@echo "Try"
+	@echo "  make demo           a PostgreSQL on a volume: snapshot under load, destroy, roll back, clone (as root)"
+	@echo "Test"
+	@echo "  make check          what a change must pass, at most 12 minutes on two cores (as root)"
+	@echo "  make check-all      check, and everything that takes longer"
+	@echo "  make check-model    the model test; OPS=1000000 SEED=1"
+	@echo "  make check-mount    every mounted test; T=tests/mount/sqlite.sh for one"
+	@echo "  make check-pg       PostgreSQL under 100 snapshots and 10 clones"
+	@echo "  make check-docker   a container of a real Docker engine on a volume"
+	@echo "  make check-tsan     the unit tests of threaded modules under ThreadSanitizer"
+	@echo "  make unit-MODULE    the unit tests of store/MODULE"
+	@echo "  make bench          ratios to ext4 and passthrough_ll; BENCH=seqwrite,pgbench ROUNDS=5"
+	@echo "Knobs: O=folder V=1 SANITIZE=address,undefined|thread COVERAGE=1"
 
 define store_lib
 $(B)/lib$(1).a: $(call objs,$(wildcard store/$(1)/*.c))
@@ -87,11 +120,108 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(TLIB_OBJS) $(unit_libs_$(1):%
 endef
 $(foreach m,$(STORE_MODULES),$(eval $(call unit_rule,$(m))))
 
+.PHONY: unit-bins
+unit-bins: $(UNIT_BINS)
+
 .PHONY: unit-%
 # `make unit-chunk` builds and runs the unit tests of one module.
 unit-%:
 	$(Q)$(MAKE) --no-print-directory $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$*/test_*.c))
 	$(Q)for t in $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$*/test_*.c)); do $$t || exit 1; done
+
+$(MODEL_BIN): $(call objs,$(wildcard tests/model/*.c)) $(TLIB_OBJS) $(STORE_LIBS)
+	@$(if $(Q),echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(STORE_LDLIBS)
+
+$(POSIX_BIN): $(call objs,$(wildcard tests/mount/posix*.c))
+	@$(if $(Q),echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+$(B)/tests/bench/work: $(call objs,$(wildcard tests/bench/work*.c))
+	@$(if $(Q),echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^
+
+# What FUSE itself costs: libfuse's own example, as it is shipped, built without our warnings.
+$(B)/tests/bench/passthrough_ll: /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
+	@mkdir -p $(@D)
+	@$(if $(Q),echo "  CC      $<")
+	$(Q)$(CC) -O2 -pthread -w -o $@ $< $(shell pkg-config --cflags --libs fuse3)
+
+.PHONY: test-bins
+test-bins: unit-bins $(MODEL_BIN) $(POSIX_BIN)
+
+.PHONY: deps
+deps:
+	$(Q)tests/lib/deps.sh
+
+.PHONY: check check-all check-model check-mount check-pg check-docker check-tsan check-includes
+check: deps
+	$(Q)$(TEST_ENV) SEED=$(SEED) tests/lib/check.sh quick
+
+check-all: deps
+	$(Q)$(TEST_ENV) SEED=$(SEED) tests/lib/check.sh all
+
+OPS ?= 1000000
+check-model: $(MODEL_BIN)
+	$(Q)$(MODEL_BIN) --ops $(OPS) --seed $(or $(SEED),$(shell date +%s))
+
+T ?= $(wildcard tests/mount/*.sh)
+check-mount: all $(POSIX_BIN)
+	$(Q)$(TEST_ENV) SEED=$(SEED) tests/lib/check.sh scripts $(T)
+
+check-pg: all
+	$(Q)$(TEST_ENV) LONG=1 tests/lib/check.sh scripts tests/mount/postgres.sh
+
+check-docker: all
+	$(Q)$(TEST_ENV) tests/lib/check.sh scripts $(wildcard tests/docker/*.sh)
+
+check-tsan:
+	$(Q)$(TEST_ENV) tests/lib/check.sh tsan
+
+check-includes:
+	$(Q)tests/check_includes.sh
+
+.PHONY: bench demo
+# BENCH selects rows (see tests/README.md), ROUNDS how often each is repeated.
+BENCH  ?=
+ROUNDS ?= 5
+bench: all $(BENCH_BINS)
+	$(Q)$(TEST_ENV) python3 tests/bench/bench.py --rounds $(ROUNDS) $(if $(BENCH),--only $(BENCH))
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo.sh
+
+BINDIR  := $(DESTDIR)$(PREFIX)/bin
+SBINDIR := $(DESTDIR)$(PREFIX)/sbin
+MANDIR  := $(DESTDIR)$(PREFIX)/share/man
+COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+.PHONY: install uninstall
+install: all
+	install -D -m 0755 $(B)/varve $(BINDIR)/varve
+	install -D -m 0755 $(B)/varved $(SBINDIR)/varved
+	install -d $(MANDIR)/man1 $(MANDIR)/man8 $(UNITDIR)
+	for m in $(wildcard tools/man/*.1); do install -m 0644 $$m $(MANDIR)/man1/ || exit 1; done
+	for m in $(wildcard tools/man/*.8); do install -m 0644 $$m $(MANDIR)/man8/ || exit 1; done
+	install -D -m 0644 tools/completion/varve.bash $(COMPDIR)/varve
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|' docker/varved.service > $(UNITDIR)/varved.service
+	chmod 0644 $(UNITDIR)/varved.service
+
+uninstall:
+	rm -f $(BINDIR)/varve $(SBINDIR)/varved $(COMPDIR)/varve $(UNITDIR)/varved.service
+	rm -f $(patsubst tools/man/%,$(MANDIR)/man1/%,$(wildcard tools/man/*.1))
+	rm -f $(patsubst tools/man/%,$(MANDIR)/man8/%,$(wildcard tools/man/*.8))
+
+DEB = $(O)/varve_$(VERSION)_$(shell dpkg --print-architecture 2>/dev/null).deb
+.PHONY: deb
+deb: all
+	$(Q)tests/lib/deb.sh $(VERSION) $(B) $(DEB)
+
+.PHONY: clean
+clean:
+	rm -rf $(O)
 
 -include $(shell test -d $(B) && find $(B) -name '*.d')
 .SECONDARY:

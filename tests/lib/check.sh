@@ -1,0 +1,134 @@
+#!/bin/bash
+# Runs test suites and counts. Usage: check.sh quick | all | scripts FILE… | tsan. Called by make, which sets B, O and MAKE.
+#
+# A step's output is scanned for "ok - …" and "not ok - …" lines and for cmocka's totals; a step that prints neither counts as one
+# test, by its exit status. The last line is "N passed, N failed"; the exit status says whether any failed.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+MAKE=${MAKE:-make}
+O=${O:-build}
+B=${B:-$O/out}
+JOBS=$(nproc)
+LOGS=$O/logs
+mkdir -p "$LOGS"
+passed=0 failed=0 skipped=()
+
+# step NAME CMD…: status 0 when all of it passed.
+step() {
+	local name=$1 log ok bad cm_ok cm_bad rc t0=$SECONDS
+	shift
+	log=$LOGS/$(printf '%s' "$name" | tr -c 'A-Za-z0-9._\n-' _).log
+	"$@" >"$log" 2>&1 </dev/null
+	rc=$?
+	if [ $rc -eq 77 ]; then
+		skipped+=("$name: $(sed -n 's/^skipped: //p' "$log" | tail -n 1)")
+		printf '  skip  %s: %s\n' "$name" "$(sed -n 's/^skipped: //p' "$log" | tail -n 1)"
+		return 0
+	fi
+	ok=$(grep -c '^ok ' "$log")
+	bad=$(grep -c '^not ok ' "$log")
+	cm_ok=$(sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+	cm_bad=$(sed -nE 's/^\[  FAILED  \] .*: ([0-9]+) test.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+	ok=$((ok + cm_ok)) bad=$((bad + cm_bad))
+	# Failing without naming a failure is one failure; passing silently is one pass.
+	[ $rc -eq 0 ] || [ $bad -gt 0 ] || bad=1
+	[ $rc -ne 0 ] || [ $((ok + bad)) -gt 0 ] || ok=1
+	passed=$((passed + ok)) failed=$((failed + bad))
+	if [ $bad -eq 0 ]; then
+		printf '  ok    %-34s %5d passed  %4d s\n' "$name" "$ok" $((SECONDS - t0))
+		return 0
+	fi
+	printf '  FAIL  %-34s %5d passed, %d failed  %d s; %s ends:\n' "$name" "$ok" "$bad" $((SECONDS - t0)) "$log"
+	{ grep -A 6 '^not ok ' "$log" | head -n 60; echo ...; tail -n 25 "$log"; } | sed 's/^/        /'
+	return 1
+}
+
+total() {
+	local s
+	for s in "${skipped[@]}"; do
+		echo "skipped: $s"
+	done
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+	exit
+}
+
+units() {
+	local variant=$1 bin
+	shift
+	for bin in "$@"; do
+		step "unit${variant}/${bin#*/tests/unit/}" "$bin"
+	done
+}
+
+unit_bins() { # unit_bins FOLDER MODULE-REGEX
+	local src
+	for src in tests/unit/*/test_*.c; do
+		[[ $src =~ ^tests/unit/($2)/ ]] && printf '%s/%s\n' "$1" "${src%.c}"
+	done
+}
+
+scripts() {
+	local s
+	for s in "$@"; do
+		step "${s#tests/}" "$s"
+	done
+}
+
+SEED=${SEED:-$(date +%s)}
+export SEED
+model() { step "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
+
+build() { step "build" $MAKE --no-print-directory -j"$JOBS" O="$O" all test-bins || total; }
+
+san=address,undefined
+sanitized() {
+	step "build with $san" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=$san unit-bins "$O/out-address-undefined/tests/model/model" ||
+		return
+	local bins
+	mapfile -t bins < <(unit_bins "$O/out-address-undefined" '.*')
+	units "-asan" "${bins[@]}"
+	model "-asan" "$O/out-address-undefined" "$1"
+}
+
+tsan() {
+	step "build with thread" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=thread unit-bins || return
+	local bins
+	mapfile -t bins < <(unit_bins "$O/out-thread" 'base|chunk|journal|volume|maint')
+	units "-tsan" "${bins[@]}"
+}
+
+quick_mounted=(
+	tests/mount/posix.sh tests/mount/browse.sh tests/mount/rollback.sh tests/mount/clone.sh tests/mount/sqlite.sh
+	tests/mount/git.sh tests/mount/tar.sh tests/mount/fio.sh tests/mount/kill.sh tests/mount/package.sh
+)
+
+case ${1:-} in
+quick | all)
+	step "include directions" tests/check_includes.sh
+	build
+	mapfile -t bins < <(unit_bins "$B" '.*')
+	units "" "${bins[@]}"
+	if [ "$1" = quick ]; then
+		model "" "$B" 20000
+		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh
+		sanitized 20000
+	else
+		export LONG=1
+		model "" "$B" 1000000
+		scripts tests/mount/*.sh tests/docker/*.sh
+		sanitized 100000
+		tsan
+	fi
+	;;
+scripts)
+	shift
+	scripts "$@"
+	;;
+tsan) tsan ;;
+*)
+	echo "usage: $0 quick | all | scripts FILE… | tsan" >&2
+	exit 2
+	;;
+esac
+total
