@@ -1,0 +1,223 @@
+/* Private to store/volume and store/maint: the open store, transactions, files with buffered data.
+ *
+ * Locks, in the order they are taken:
+ *   instant_lock   one cut (snapshot, clone, rollback) at a time
+ *   drain_lock     one drain at a time: a commit, or a file drained for its fsync. Everything that moves chunks from packs to the
+ *                  free list holds it too, so that a chunk found by hash stays until its extents are in. Held across I/O.
+ *   lock           the store lock: meta, ring, journal_append, files, numbers. Never held across a flush or a pack read.
+ *   (the journal's and the chunk store's own locks are leaves)
+ *
+ * States of written data. A write puts its bytes into the ring and a range that points there into the file's `active` buffer. A
+ * drain seals it (active -> sealed), cuts, stores and syncs chunks with no lock held, then inserts their extents in slices, each one
+ * a transaction that also takes those ranges out of `sealed`. Reads look into active, then sealed, then the extents. Truncation and
+ * punching trim both buffers, and a drain inserts only what is still in `sealed`.
+ *
+ * While a file has ranges in either buffer its true size is `size` here and the inode row's size is what the drained part
+ * justifies: a row's size never runs ahead of its data. */
+#ifndef VARVE_VOLUME_STORE_INTERNAL_H
+#define VARVE_VOLUME_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/io.h"
+#include "store/base/log.h"
+#include "store/chunk/chunk_store.h"
+#include "store/journal/journal_file.h"
+#include "store/journal/ring.h"
+#include "store/meta/catalog.h"
+#include "store/meta/dirent.h"
+#include "store/meta/extent_map.h"
+#include "store/meta/xattr.h"
+#include "store/volume/file_io.h"
+#include "store/volume/snapshot.h"
+#include "store/volume/write_buffer.h"
+
+#define INO_MOUNT_ROOT 1
+#define INO_SNAPSHOTS 2 /* VOLUME/.snapshots, under the volume's number */
+#define SNAPSHOTS_NAME ".snapshots"
+
+#define FILE_BUCKETS 4096
+#define NUMBER_CACHE 1024
+
+/* A regular file that is open, or has buffered data. Under the store lock. */
+struct file {
+	struct file *hash_next;
+	struct file *dirty_next, *dirty_prev; /* in store.dirty while it has ranges or a pending mtime */
+	bool dirty;
+	struct branch *branch;
+	uint64_t ino;
+	struct write_buffer active, sealed;
+	int64_t size;  /* while either buffer has ranges */
+	int64_t mtime; /* of the last buffered write; 0 when the row's is right */
+	uint64_t journaled; /* ranges with seq up to this are in the journal */
+	bool replaced;      /* a rename put it in another file's place while it had ranges not in the journal */
+	uint32_t opens, writers, pid;
+	uint64_t node; /* as last opened */
+};
+
+/* What a node id number stands for; cached from the number and volume tables. */
+struct number_slot {
+	uint64_t generation;
+	uint32_t number;
+	enum number_kind kind;
+	int64_t volume;
+	uint32_t dir_number, file_number; /* of the nodes seen through this one */
+	uint64_t root_ino;
+	struct meta_view view;
+	bool writable;
+	int32_t compression;
+	int64_t quota_bytes, quota_inodes;
+};
+
+struct store {
+	char *dir;
+	int dirfd;
+	int lock_fd;
+	unsigned flags;
+	uint8_t id[16];
+	struct stats stats;
+
+	pthread_mutex_t instant_lock;
+	pthread_mutex_t drain_lock;
+	pthread_mutex_t lock;
+	pthread_cond_t space_cond; /* ring space came free, or a hold ended */
+
+	/* under lock */
+	struct meta *meta;
+	struct ring *ring;
+	struct journal *journal;
+	struct buf tx_effects, tx_record; /* of the transaction in progress */
+	uint64_t journal_seq;   /* the next ring record to go into the journal */
+	struct ring_pos journal_pos;
+	struct file *files[FILE_BUCKETS];
+	struct file *dirty;
+	uint64_t generation; /* of the number cache */
+	struct number_slot numbers[NUMBER_CACHE];
+	bool held;           /* a cut holds mutating operations back */
+	bool keep_orphans;
+	bool failed;         /* metadata could not be brought back after an error: only reads are served */
+	int commit_error;    /* of the last commit; 0 when it succeeded */
+	uint64_t drain_sealed; /* the drain in progress took everything up to this record; 0 when none */
+	uint64_t late_drains;  /* drains since the last commit's seal of data beyond that seal */
+	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
+	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
+
+	/* under drain_lock */
+	struct chunk_store *chunks;
+	struct chunk_writer *writer;
+
+	/* reads in flight, by gate: punching waits for the gate that was open when a chunk was freed */
+	_Atomic unsigned gate;
+	_Atomic unsigned gate_readers[2];
+
+	/* threads */
+	pthread_t commit_thread, maintain_thread;
+	bool commit_running, maintain_running;
+	pthread_mutex_t thread_lock; /* leaf: what follows */
+	pthread_cond_t commit_cond, maintain_cond;
+	bool commit_wanted, stopping, maintain_wanted;
+	unsigned commit_interval_ms;
+};
+
+/* --- transactions (tx.c) --- */
+
+/* One mutating operation: the store lock, a savepoint, and the effects for its record. */
+struct tx {
+	struct store *s;
+	unsigned flags;
+	uint64_t unique;
+	struct buf *effects; /* buffer effects, see effect.h */
+	uint64_t reply_ino, reply_value;
+	int64_t now;  /* ns since 1970: the operation's time */
+	uint64_t seq; /* after tx_end_locked: the record's number, 0 when nothing changed */
+};
+enum tx_flags {
+	TX_LOCKED = 1,  /* the caller holds the store lock and keeps it; never waits */
+	TX_NO_META = 2, /* touches no row: only buffer effects (a write) */
+	TX_DRAIN = 4,   /* may use the part of the ring that is kept for draining it; never waits; passes a hold */
+	TX_NOWAIT = 8,  /* -EAGAIN rather than wait for ring space */
+};
+
+/* Takes the store lock, waits while a cut holds operations back or the ring has less room than `data_len` and the reserve,
+ * begins. On failure the lock is not held (unless TX_LOCKED). */
+int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_len, struct tx *tx);
+/* ret < 0: undoes everything and returns ret. Else appends the record, with `data` of a write copied into it. Keeps the lock. Files' buffers are
+ * changed by the caller after this said 0. */
+int tx_end_locked(struct tx *tx, int ret, const void *data, size_t len, const uint8_t **ret_data);
+/* The same without data, and releases the lock unless TX_LOCKED. */
+int tx_end(struct tx *tx, int ret);
+int64_t now_ns(void);
+uint64_t mono_us(void);
+/* SQLite lost the transaction: rolls back and applies the ring's records again. Lock held. */
+int tx_reapply(struct store *s);
+
+/* --- nodes (number.c) --- */
+
+struct resolved {
+	const struct number_slot *slot; /* valid until the lock is released */
+	uint64_t ino;
+	bool mount_root, snapshots_dir; /* the two kinds of directory that exist in no view */
+};
+int node_resolve(struct store *s, uint64_t node, struct resolved *ret); /* -ESTALE */
+/* For changing: also -EROFS (snapshots, virtual directories) and -ESTALE (a replaced head). */
+int node_resolve_write(struct store *s, uint64_t node, struct resolved *ret);
+const struct number_slot *number_lookup(struct store *s, uint32_t number);
+void numbers_changed(struct store *s);
+uint64_t node_make(const struct number_slot *slot, uint64_t ino, uint32_t mode);
+/* Row -> attributes, buffered size and mtime included. */
+void attr_fill(struct store *s, const struct number_slot *slot, const struct inode *inode, struct attr *ret);
+/* Resolves and reads the inode row (size and mtime of the row, not the buffered ones). -ESTALE when it is gone. */
+int node_inode(struct store *s, uint64_t node, bool write, struct resolved *r, struct inode *ret);
+
+/* --- files (file.c); lock held --- */
+
+struct file *file_find(struct store *s, const struct branch *b, uint64_t ino); /* NULL */
+int file_obtain(struct store *s, struct branch *b, uint64_t ino, struct file **ret);
+void file_put(struct store *s, struct file *f); /* frees it when nothing keeps it */
+void file_mark_dirty(struct store *s, struct file *f);
+static inline bool file_buffered(const struct file *f)
+{
+	return f->active.n || f->sealed.n;
+}
+int64_t file_size(const struct file *f_or_null, const struct inode *inode);
+void file_trim(struct store *s, struct file *f, int64_t from, int64_t end); /* drops buffered ranges in [from, end) */
+void file_drop_buffers(struct store *s, struct file *f);
+
+/* --- draining and committing (drain.c, commit.c) --- */
+
+/* Drains everything, or one file's buffers, into extents. drain_lock held, lock not held. */
+int drain_all(struct store *s, uint64_t *ret_sealed);
+int drain_file(struct store *s, struct branch *b, uint64_t ino);
+/* With operations held back: lock held on entry and return; nothing is synced. */
+int drain_held(struct store *s);
+uint64_t buffered_bytes(const struct store *s);
+int commit_with_drain_lock(struct store *s);
+void commit_kick(struct store *s);
+void *commit_main(void *store);
+/* Appends ring records not yet there to the journal, and the buffered data of `f` (may be NULL) and of files that a rename put in another's
+ * place. Lock held. -EAGAIN: some file has too much buffered for a record: drain it first (*ret_drain). -ENOSPC: commit first. */
+int journal_catch_up(struct store *s, struct file *f, uint64_t *ret_position, struct branch **ret_drain_branch, uint64_t *ret_drain_ino);
+/* Everything recorded so far is durable on return. No lock held. */
+int sync_records(struct store *s, struct branch *b, uint64_t ino);
+
+/* --- recovery (recover.c) --- */
+int recover(struct store *s, bool from_ring, struct err *err);
+/* Carries out buffer effects of a record; data may be NULL (a journal record without it). Lock held. */
+int effects_apply_buffers(struct store *s, const struct record *rec, const void *effects, size_t len, const uint8_t *data);
+
+/* --- admission --- */
+int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t more_inodes);
+
+/* --- instants (instant.c) --- */
+
+/* Drains, then runs fn inside one transaction with operations held back; makes it durable after. */
+int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg, struct cut_times *times);
+
+/* --- maintenance --- */
+void *maintain_main(void *store);
+void maintain_kick(struct store *s);
+
+#endif

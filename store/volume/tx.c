@@ -1,0 +1,201 @@
+/* Transactions: one operation is one savepoint in SQLite and one record in the ring.
+ *
+ * Room in the ring is checked before anything is done. Ordinary operations leave the last eighth to drains, whose own
+ * records are what empties it; writes leave another eighth to operations without data, so that a stream that outruns the disk
+ * does not hold up everybody's stat and create. */
+#include <assert.h>
+#include <time.h>
+
+#include "store/volume/effect.h"
+#include "store/volume/store_internal.h"
+
+#define TX_RECORD_ROOM (256 * KIB)
+
+int64_t now_ns(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+uint64_t mono_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static bool ring_has_room(const struct store *s, unsigned flags, size_t data_len)
+{
+	size_t size = ring_size(s->ring);
+	size_t keep = (flags & TX_DRAIN) ? 0 : size / 8;
+
+	if (data_len)
+		keep += size / 8 + data_len;
+	return ring_free_space(s->ring) >= keep + ((flags & TX_DRAIN) ? 0 : TX_RECORD_ROOM);
+}
+
+/* Lock held on entry and return; it is given up while waiting. */
+static int wait_for_room(struct store *s)
+{
+	int ret;
+
+	stats_add(&s->stats.write_stalls, 1);
+	if (s->flags & STORE_NO_THREADS) {
+		(void)pthread_mutex_unlock(&s->lock);
+		ret = store_commit(s);
+		(void)pthread_mutex_lock(&s->lock);
+		return ret;
+	}
+	if (s->commit_error)
+		return s->commit_error;
+	commit_kick(s);
+	(void)pthread_cond_wait(&s->space_cond, &s->lock);
+	return 0;
+}
+
+int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_len, struct tx *tx)
+{
+	bool locked = flags & TX_LOCKED;
+	int ret = 0;
+
+	if (!locked)
+		(void)pthread_mutex_lock(&s->lock);
+	while (!locked && !(flags & TX_DRAIN)) {
+		if (s->held) {
+			(void)pthread_cond_wait(&s->space_cond, &s->lock);
+			continue;
+		}
+		if (ring_has_room(s, flags, data_len))
+			break;
+		if (flags & TX_NOWAIT) {
+			commit_kick(s);
+			ret = -EAGAIN;
+			goto fail;
+		}
+		ret = wait_for_room(s);
+		if (ret)
+			goto fail;
+	}
+	if (s->failed || (s->flags & STORE_READONLY)) {
+		ret = s->failed ? -EIO : -EROFS;
+		goto fail;
+	}
+	if (!(flags & TX_NO_META)) {
+		ret = meta_op_begin(s->meta);
+		if (ret)
+			goto fail;
+	}
+	buf_reset(&s->tx_effects);
+	*tx = (struct tx){.s = s, .flags = flags, .effects = &s->tx_effects, .now = now_ns()};
+	if (op)
+		tx->unique = op->unique;
+	return 0;
+fail:
+	if (!locked)
+		(void)pthread_mutex_unlock(&s->lock);
+	return ret;
+}
+
+int tx_reapply(struct store *s)
+{
+	struct ring_pos pos = {0};
+	struct record rec;
+	uint64_t rows_seq, data_seq;
+	int ret = meta_rollback(s->meta);
+
+	numbers_changed(s);
+	meta_committed(s->meta, &rows_seq, &data_seq);
+	pos.seq = ring_tail_seq(s->ring);
+	while (!ret) {
+		const void *rows;
+		size_t rows_len;
+		struct buf_reader buffers;
+
+		ret = ring_next(s->ring, &pos, &rec);
+		if (ret)
+			break;
+		if (rec.seq <= rows_seq)
+			continue;
+		ret = effects_split(rec.effects, rec.effects_len, &rows, &rows_len, &buffers);
+		if (ret || !rows_len)
+			continue;
+		ret = meta_op_begin(s->meta);
+		if (ret)
+			break;
+		ret = meta_apply(s->meta, rows, rows_len);
+		if (ret)
+			meta_op_abort(s->meta);
+		else
+			ret = meta_op_end(s->meta);
+	}
+	if (ret < 0) {
+		s->failed = true;
+		log_error("metadata could not be brought back after a failed transaction: %s; the store is read-only now",
+			  err_name(-ret));
+		return ret;
+	}
+	return 0;
+}
+
+static int append_record(struct tx *tx, const void *data, size_t len, const uint8_t **ret_data)
+{
+	static const struct buf no_rows;
+	struct store *s = tx->s;
+	const struct buf *rows = (tx->flags & TX_NO_META) ? &no_rows : meta_effects(s->meta);
+	struct record_head head = {.unique = tx->unique,
+				   .reply_ino = tx->reply_ino,
+				   .reply_value = tx->reply_value,
+				   .kind = RECORD_OP};
+	void *at = NULL;
+	int ret;
+
+	if (!rows->len && !tx->effects->len)
+		return 0;
+	buf_reset(&s->tx_record);
+	ret = buf_add_bytes(&s->tx_record, rows->data, rows->len);
+	if (!ret)
+		ret = buf_add(&s->tx_record, tx->effects->data, tx->effects->len);
+	if (!ret)
+		ret = ring_append(s->ring, &head, s->tx_record.data, s->tx_record.len, data, len, &tx->seq, &at);
+	if (ret)
+		return ret;
+	if (ret_data)
+		*ret_data = at;
+	stats_add(&s->stats.ops_mutating, 1);
+	return 0;
+}
+
+int tx_end_locked(struct tx *tx, int ret, const void *data, size_t len, const uint8_t **ret_data)
+{
+	struct store *s = tx->s;
+
+	if (!ret)
+		ret = append_record(tx, data, len, ret_data);
+	if (tx->flags & TX_NO_META)
+		return ret;
+	if (!ret) {
+		ret = meta_op_end(s->meta);
+		/* the record stands: applying it again is what carries the operation out */
+		if (ret)
+			return tx_reapply(s);
+		return 0;
+	}
+	meta_op_abort(s->meta);
+	if (meta_lost(s->meta))
+		(void)tx_reapply(s);
+	return ret;
+}
+
+int tx_end(struct tx *tx, int ret)
+{
+	bool locked = tx->flags & TX_LOCKED;
+	struct store *s = tx->s;
+
+	ret = tx_end_locked(tx, ret, NULL, 0, NULL);
+	if (!locked)
+		(void)pthread_mutex_unlock(&s->lock);
+	return ret;
+}
