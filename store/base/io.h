@@ -13,11 +13,12 @@
 
 /* Which kind of file an operation is for: fault plans select by it. */
 enum io_class { IO_PACK, IO_JOURNAL, IO_DB, IO_SMALL, IO_CLASS_COUNT };
-enum io_op { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_TRUNCATE, IO_PUNCH, IO_RENAME, IO_UNLINK, IO_OP_COUNT };
+enum io_op { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_TRUNCATE, IO_PUNCH, IO_RENAME, IO_UNLINK, IO_ALLOCATE, IO_OP_COUNT };
 
 /* Called before each operation when set; a non-zero return (-errno) is given to the caller instead of doing it. For a
- * write, *len may be shortened first: that much is written, then the returned error is given. Tests only; set it while
- * no other thread does I/O. */
+ * write, *len may be shortened first: that much is written, then the returned error is given. A pwritev is shown as
+ * one write for each piece; a rename's `data` is the new name; a truncation's `off` is the new length. Closing and
+ * io_push are not shown. Tests only; set it while no other thread does I/O. */
 typedef int (*io_hook)(void *arg, enum io_class cls, enum io_op op, const char *path_or_null, int fd, const void *data,
 		       size_t *len, off_t off);
 void io_set_hook(io_hook hook, void *arg);
