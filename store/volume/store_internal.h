@@ -55,6 +55,7 @@ struct file {
 	uint64_t journaled; /* ranges with seq up to this are in the journal */
 	bool replaced;      /* a rename put it in another file's place while it had ranges not in the journal */
 	uint32_t opens, writers, pid;
+	uint32_t pins; /* drains that look at it with the lock released */
 	uint64_t node; /* as last opened */
 };
 
@@ -100,8 +101,7 @@ struct store {
 	bool keep_orphans;
 	bool failed;         /* metadata could not be brought back after an error: only reads are served */
 	int commit_error;    /* of the last commit; 0 when it succeeded */
-	uint64_t drain_sealed; /* the drain in progress took everything up to this record; 0 when none */
-	uint64_t late_drains;  /* drains since the last commit's seal of data beyond that seal */
+	bool rows_unsynced;  /* extents entered whose chunks are not synced yet: the journal waits (a cut is syncing them) */
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
 	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
 
@@ -183,19 +183,29 @@ static inline bool file_buffered(const struct file *f)
 	return f->active.n || f->sealed.n;
 }
 int64_t file_size(const struct file *f_or_null, const struct inode *inode);
-void file_trim(struct store *s, struct file *f, int64_t from, int64_t end); /* drops buffered ranges in [from, end) */
-void file_drop_buffers(struct store *s, struct file *f);
+/* Drops buffered ranges in [from, end); the file's size is `size` then. Room must have been reserved in both buffers. */
+void file_trim(struct store *s, struct file *f, int64_t from, int64_t end, int64_t size);
+int file_reserve(struct file *f); /* room in both buffers for one insertion or cut each */
+bool file_buffered_outside(const struct file *f, int64_t from, int64_t end); /* would anything stay after file_trim */
+void file_settled(struct store *s, struct file *f); /* call after ranges went: forgets size and dirtiness when none are left */
 
 /* --- draining and committing (drain.c, commit.c) --- */
 
-/* Drains everything, or one file's buffers, into extents. drain_lock held, lock not held. */
-int drain_all(struct store *s, uint64_t *ret_sealed);
+/* What one drain took: the sealed ranges of some files. */
+struct drain;
+/* Seals the buffers of all files, or of one. drain_lock and lock held. *ret is NULL when nothing is buffered. */
+int drain_seal(struct store *s, struct file *f_or_null, struct drain **ret);
+/* Stores the chunks, syncs them, inserts the extents; frees d. drain_lock held, lock not held. On failure the data stays buffered. */
+int drain_run(struct store *s, struct drain *d);
+/* The same inside a cut: lock held throughout, nothing is synced (rows_unsynced is set). */
+int drain_run_held(struct store *s, struct drain *d);
+/* Seals and drains one file. drain_lock held, lock not held. */
 int drain_file(struct store *s, struct branch *b, uint64_t ino);
-/* With operations held back: lock held on entry and return; nothing is synced. */
-int drain_held(struct store *s);
-uint64_t buffered_bytes(const struct store *s);
+int64_t buffered_bytes(const struct store *s); /* lock held */
+
+/* drain_lock held, lock not held. */
 int commit_with_drain_lock(struct store *s);
-void commit_kick(struct store *s);
+void commit_kick(struct store *s); /* asks the commit thread for a commit soon */
 void *commit_main(void *store);
 /* Appends ring records not yet there to the journal, and the buffered data of `f` (may be NULL) and of files that a rename put in another's
  * place. Lock held. -EAGAIN: some file has too much buffered for a record: drain it first (*ret_drain). -ENOSPC: commit first. */
@@ -206,10 +216,18 @@ int sync_records(struct store *s, struct branch *b, uint64_t ino);
 /* --- recovery (recover.c) --- */
 int recover(struct store *s, bool from_ring, struct err *err);
 /* Carries out buffer effects of a record; data may be NULL (a journal record without it). Lock held. */
-int effects_apply_buffers(struct store *s, const struct record *rec, const void *effects, size_t len, const uint8_t *data);
+int effects_apply_buffers(struct store *s, uint64_t seq, struct buf_reader effects, const uint8_t *data, size_t data_len);
 
-/* --- admission --- */
+/* Destroys a live inode: row, extents, xattrs, totals, orphan entry; its buffers are dropped by the caller after the transaction. */
+int inode_destroy(struct tx *tx, struct branch *b, const struct inode *inode);
+/* Sets the row's size (not put) and the branch's totals. */
+int inode_resize(struct store *s, struct branch *b, struct inode *inode, int64_t size);
+/* Frees every orphan of branches that are heads: nothing is open when a store has just been opened. No lock held. */
+int orphans_free(struct store *s);
+
+/* -ENOSPC when the host filesystem has no room, -EDQUOT beyond the volume's quota. Lock held. */
 int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t more_inodes);
+
 
 /* --- instants (instant.c) --- */
 

@@ -106,17 +106,25 @@ void write_buffer_insert(struct write_buffer *wb, const struct range *r)
 	wb->bytes += r->len;
 }
 
-void write_buffer_drop_through(struct write_buffer *wb, uint64_t seq)
+int write_buffer_cut_through(struct write_buffer *wb, int64_t from, int64_t end, uint64_t seq)
 {
-	size_t i, kept = 0;
+	size_t i;
 
-	for (i = 0; i < wb->n; i++) {
-		if (wb->v[i].seq <= seq)
-			wb->bytes -= wb->v[i].len;
-		else
-			wb->v[kept++] = wb->v[i];
+	if (write_buffer_reserve(wb))
+		return -ENOMEM;
+	for (i = write_buffer_seek(wb, from); i < wb->n && wb->v[i].off < end;) {
+		struct range r = wb->v[i];
+		int64_t cut_end = r.off + r.len < end ? r.off + r.len : end;
+
+		if (r.seq > seq) {
+			i++;
+			continue;
+		}
+		/* at most the first and the last range keep a piece, and only a range that covers all of it is split */
+		write_buffer_cut(wb, r.off > from ? r.off : from, cut_end);
+		i = write_buffer_seek(wb, cut_end);
 	}
-	wb->n = kept;
+	return 0;
 }
 
 int write_buffer_merge_under(struct write_buffer *to, struct write_buffer *from)

@@ -29,8 +29,8 @@ void write_buffer_insert(struct write_buffer *wb, const struct range *r);
 void write_buffer_cut(struct write_buffer *wb, int64_t from, int64_t end);
 /* The index of the first range that ends after `off` (n when none). */
 size_t write_buffer_seek(const struct write_buffer *wb, int64_t off);
-/* Drops every range with seq up to and including this. */
-void write_buffer_drop_through(struct write_buffer *wb, uint64_t seq);
+/* Takes out of [from, end) what belongs to records up to and including seq. -ENOMEM changes nothing. */
+int write_buffer_cut_through(struct write_buffer *wb, int64_t from, int64_t end, uint64_t seq);
 /* Puts all of `from` below what `to` has: newer ranges of `to` win. `from` is empty after. -ENOMEM changes nothing. */
 int write_buffer_merge_under(struct write_buffer *to, struct write_buffer *from);
 /* End of the last range, 0 when empty. */
