@@ -28,6 +28,11 @@ static int hook_call(enum io_class cls, enum io_op op, const char *path, int fd,
 	return hook_fn ? hook_fn(hook_arg, cls, op, path, fd, data, &len, off) : 0;
 }
 
+int io_check(enum io_class cls, enum io_op op, const char *path, const void *data, size_t *len, off_t off)
+{
+	return hook_fn ? hook_fn(hook_arg, cls, op, path, -1, data, len, off) : 0;
+}
+
 int io_open(enum io_class cls, int dirfd, const char *name, int flags, mode_t mode, int *ret_fd)
 {
 	int ret = hook_call(cls, IO_OPEN, name, dirfd, NULL, 0, 0);

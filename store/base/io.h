@@ -22,6 +22,9 @@ enum io_op { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_TRUNCATE, IO_PUNCH, IO_RENA
 typedef int (*io_hook)(void *arg, enum io_class cls, enum io_op op, const char *path_or_null, int fd, const void *data,
 		       size_t *len, off_t off);
 void io_set_hook(io_hook hook, void *arg);
+/* Asks the hook on behalf of I/O that is done elsewhere (SQLite's, below the VFS shim): 0, or what the operation must fail with. For a
+ * write, *len is what must be written nevertheless. */
+int io_check(enum io_class cls, enum io_op op, const char *path, const void *data, size_t *len, off_t off);
 
 int io_open(enum io_class cls, int dirfd, const char *name, int flags, mode_t mode, int *ret_fd);
 int io_close(enum io_class cls, int fd);

@@ -20,8 +20,9 @@ struct branch {
 	int64_t inodes;
 	bool head;             /* a volume's head: its live rows are a view */
 	bool dead;             /* dropped; the pointer is still valid until meta_free */
-	struct branch *next_; /* private */
-	bool totals_dirty_;   /* private */
+	struct branch *next_;  /* private */
+	bool totals_dirty_;    /* private */
+	uint64_t op_;          /* private: the last operation that changed it */
 };
 
 /* What one can look at: a branch at an epoch; META_HEAD for the live state. */

@@ -38,7 +38,7 @@ void meta_free(struct meta *m);
 int meta_op_begin(struct meta *m);
 /* Ends it successfully; the effects stay readable until the next begin. */
 int meta_op_end(struct meta *m);
-/* Undoes it, in-memory counters and branch totals included. Afterwards meta_lost() tells whether SQLite had to roll the
+/* Undoes it, branch totals and the epoch included; ids handed out are not taken back. Afterwards meta_lost() tells whether SQLite had to roll the
  * whole transaction back. */
 void meta_op_abort(struct meta *m);
 /* SQLite rolled everything since the last commit back: the caller calls meta_rollback, then applies the ring's records again. */

@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "store/meta/db.h"
+#include "store/meta/branch.h"
 
 /* The order is part of the format of effects: only append. */
 enum table {
@@ -37,15 +37,17 @@ struct value {
 #define VB(ptr, len) ((struct value){.p = (ptr), .n = (len)})
 #define VNULL ((struct value){.is_null = true})
 
-/* Columns in table order, key first: see schema.c. */
-int row_put(struct meta *m, enum table t, const struct value *cols);    /* INSERT OR REPLACE of the whole row */
-int row_update(struct meta *m, enum table t, const struct value *cols); /* UPDATE of the non-key columns by key */
-int row_delete(struct meta *m, enum table t, const struct value *key);
+/* Columns in table order, key first: see schema.c. Only inside an operation; after an error the operation must be aborted. */
+int row_put(struct meta *m, enum table t, const struct value *cols); /* inserts the row, replacing one with this key (not in T_CHUNK) */
+/* Changes the non-key columns of a row that is there (-ECORRUPT otherwise). Of a versioned row it is much cheaper when `since` stays
+ * as it is, which no view can tell from `now` once the row may be changed in place. */
+int row_update(struct meta *m, enum table t, const struct value *cols);
+int row_delete(struct meta *m, enum table t, const struct value *key); /* -ECORRUPT when it is not there */
 /* Changes a chunk's count: recorded as a delta. */
 int row_chunk_ref(struct meta *m, uint64_t id, int64_t delta);
 int row_branch_totals(struct meta *m, struct branch *b, int64_t bytes, int64_t inodes);
 
-/* Statements: sql.h has the enum and the one table of texts. sql_stmt resets and returns the prepared statement. */
+/* Statements: sql_list.h has them all, sql.h makes the enum. sql_stmt resets and returns the prepared statement. */
 #include "store/meta/sql.h"
 int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret);
 /* Steps: 0 a row, >0 done, -errno. Done and errors reset the statement. */

@@ -1,0 +1,442 @@
+/* The open database: one connection that carries all operations inside one long write transaction, and a second one that
+ * checkpoints.
+ *
+ * States: no transaction (after open, commit and rollback) -> in_txn at the first meta_op_begin -> in_op between begin and
+ * end or abort. `lost` means that SQLite rolled the transaction back by itself (a full disk at COMMIT, an I/O error): nothing but
+ * meta_rollback is of use then. With cache_spill off nothing of a transaction reaches the files before COMMIT.
+ *
+ * The WAL is synced through a descriptor of our own, so that no thread shares an SQLite connection for it. Locks on the
+ * database file belong to the process, so that nothing but SQLite may open and close that one. */
+#include "store/meta/db.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/io.h"
+#include "store/base/le.h"
+#include "store/base/log.h"
+#include "store/meta/meta_internal.h"
+#include "store/meta/schema.h"
+#include "store/meta/vfs.h"
+
+#define DB_NAME "meta.db"
+#define WAL_NAME DB_NAME "-wal"
+#define WAL_HEADER_LEN 32
+#define WAL_FRAME_LEN (24 + META_PAGE_SIZE)
+#define BUSY_TIMEOUT_MS 10000 /* somebody looks with the sqlite3 shell */
+
+static int conn_open(const char *dir, int flags, sqlite3 **ret)
+{
+	AUTO_FREE char *path = NULL;
+	sqlite3 *db = NULL;
+	int rc = vfs_register();
+
+	if (rc)
+		return sql_errno(NULL, rc);
+	if (asprintf(&path, "%s/" DB_NAME, dir) < 0)
+		return -ENOMEM;
+	rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE, VFS_NAME);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_extended_result_codes(db, 1);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, sql_text(SQL_PRAGMAS), NULL, NULL, NULL);
+	if (rc != SQLITE_OK) {
+		(void)sqlite3_close_v2(db);
+		return sql_errno(NULL, rc);
+	}
+	*ret = db;
+	return 0;
+}
+
+int meta_create(const char *dir, struct err *err)
+{
+	AUTO_CLOSE int dirfd = -1;
+	sqlite3 *db = NULL;
+	int reserve = META_PAGE_RESERVE;
+	int ret = io_open(IO_DB, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, &dirfd);
+	int rc;
+
+	if (ret)
+		return err_set(err, -ret, "cannot open %s: %s", dir, err_name(-ret));
+	if (faccessat(dirfd, DB_NAME, F_OK, 0) == 0)
+		return err_set(err, EEXIST, "%s/" DB_NAME " exists already", dir);
+	ret = conn_open(dir, SQLITE_OPEN_CREATE, &db);
+	if (ret)
+		return err_set(err, -ret, "cannot create %s/" DB_NAME ": %s", dir, err_name(-ret));
+	rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, sql_text(SQL_PRAGMAS_CREATE), NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, sql_text(SQL_BEGIN), NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = schema_create(db);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(db, sql_text(SQL_COMMIT), NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	ret = sql_errno(NULL, rc);
+	if (ret)
+		(void)err_set(err, -ret, "cannot make the tables of %s/" DB_NAME ": %s", dir, sqlite3_errmsg(db));
+	rc = sqlite3_close(db);
+	if (!ret && rc)
+		ret = err_set(err, EIO, "cannot close %s/" DB_NAME, dir);
+	if (ret)
+		return ret;
+	ret = io_fsync_dir(IO_DB, dirfd);
+	return ret ? err_set(err, -ret, "cannot sync %s: %s", dir, err_name(-ret)) : 0;
+}
+
+static int wal_hook(void *arg, sqlite3 *db, const char *name, int frames)
+{
+	struct meta *m = arg;
+
+	(void)db;
+	(void)name;
+	atomic_store(&m->wal_bytes, WAL_HEADER_LEN + (uint64_t)frames * WAL_FRAME_LEN);
+	return SQLITE_OK;
+}
+
+/* The WAL's name in the directory must be durable before a commit in it can be; SQLite would see to it in its own sync. */
+static int open_wal(struct meta *m)
+{
+	struct stat st;
+	int ret = io_open(IO_DB, m->dirfd, WAL_NAME, O_RDWR, 0, &m->wal_fd);
+
+	if (!ret && fstat(m->wal_fd, &st) < 0)
+		ret = -errno;
+	if (ret)
+		return ret;
+	atomic_store(&m->wal_bytes, (uint64_t)st.st_size);
+	return io_fsync_dir(IO_DB, m->dirfd);
+}
+
+static int load_secret(struct meta *m)
+{
+	int ret = meta_setting_get(m, "secret", m->secret, sizeof m->secret);
+
+	return ret == -ENOENT ? 0 : ret;
+}
+
+static int load(struct meta *m)
+{
+	int ret = counter_load(m);
+
+	if (!ret)
+		ret = branch_load(m);
+	return ret ? ret : load_secret(m);
+}
+
+int meta_open(const char *dir, struct meta **ret_m, struct err *err)
+{
+	struct meta *m = calloc(1, sizeof *m);
+	int ret;
+
+	if (!m)
+		return err_set(err, ENOMEM, "no memory to open the metadata");
+	m->dirfd = m->wal_fd = -1;
+	(void)pthread_mutex_init(&m->checkpoint_lock, NULL);
+	/* Until init has stored the secret: bytes that XXH3 can work with. */
+	for (size_t i = 0; i < sizeof m->secret; i += 8)
+		le64_put(m->secret + i, XXH64(&i, sizeof i, 0));
+	ret = io_open(IO_DB, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, &m->dirfd);
+	if (!ret && faccessat(m->dirfd, DB_NAME, F_OK, 0) < 0)
+		ret = -errno;
+	if (!ret)
+		ret = conn_open(dir, 0, &m->db);
+	if (!ret)
+		ret = conn_open(dir, 0, &m->checkpoint_db);
+	if (ret) {
+		(void)err_set(err, -ret, "cannot open %s/" DB_NAME ": %s", dir, err_name(-ret));
+		goto fail;
+	}
+	ret = schema_check(m->db, err);
+	if (!ret)
+		ret = schema_check(m->checkpoint_db, err);
+	if (ret)
+		goto fail;
+	(void)sqlite3_busy_timeout(m->db, BUSY_TIMEOUT_MS);
+	(void)sqlite3_wal_hook(m->db, wal_hook, m);
+	ret = open_wal(m);
+	if (!ret)
+		ret = load(m);
+	if (ret) {
+		(void)err_set(err, -ret, "cannot read %s/" DB_NAME ": %s", dir, err_name(-ret));
+		goto fail;
+	}
+	*ret_m = m;
+	return 0;
+fail:
+	meta_free(m);
+	return ret;
+}
+
+void meta_free(struct meta *m)
+{
+	if (!m)
+		return;
+	sql_finalize_all(m);
+	/* Closing the last connection rolls back what is open, checkpoints, and removes the WAL. */
+	(void)sqlite3_close(m->db);
+	(void)sqlite3_close(m->checkpoint_db);
+	branch_free_all(m);
+	buf_free(&m->effects);
+	if (m->wal_fd >= 0)
+		(void)close(m->wal_fd);
+	if (m->dirfd >= 0)
+		(void)close(m->dirfd);
+	(void)pthread_mutex_destroy(&m->checkpoint_lock);
+	free(m);
+}
+
+static int begin(struct meta *m)
+{
+	int ret;
+
+	if (m->in_txn)
+		return 0;
+	ret = sql_exec(m, SQL_BEGIN);
+	if (!ret)
+		m->in_txn = true;
+	return ret;
+}
+
+int meta_op_begin(struct meta *m)
+{
+	int ret;
+
+	assert(!m->in_op);
+	if (m->lost)
+		return -EIO;
+	ret = begin(m);
+	if (!ret)
+		ret = sql_exec(m, SQL_SAVEPOINT);
+	if (ret)
+		return ret;
+	m->in_op = true;
+	m->op_seq++;
+	m->undo_len = 0;
+	memcpy(m->counters_op, m->counters, sizeof m->counters);
+	buf_reset(&m->effects);
+	return 0;
+}
+
+int meta_op_end(struct meta *m)
+{
+	int ret;
+
+	assert(m->in_op);
+	ret = sql_exec(m, SQL_RELEASE);
+	if (ret)
+		return ret;
+	m->in_op = false;
+	if (m->effects.len > 0)
+		m->dirty = true;
+	return 0;
+}
+
+void meta_op_abort(struct meta *m)
+{
+	assert(m->in_op);
+	sql_reset_all(m);
+	if (!m->lost && (sql_exec(m, SQL_ROLLBACK_TO) || sql_exec(m, SQL_RELEASE))) {
+		(void)sql_exec(m, SQL_ROLLBACK);
+		m->lost = true;
+	}
+	for (int c = COUNTER_ID + 1; c < COUNTER_COUNT; c++)
+		m->counters[c] = m->counters_op[c];
+	branch_undo(m);
+	buf_reset(&m->effects);
+	m->in_op = false;
+}
+
+bool meta_lost(const struct meta *m)
+{
+	return m->lost;
+}
+
+int meta_rollback(struct meta *m)
+{
+	int ret = 0;
+
+	sql_reset_all(m);
+	m->in_op = false;
+	m->undo_len = 0;
+	buf_reset(&m->effects);
+	if (!sqlite3_get_autocommit(m->db))
+		ret = sql_exec(m, SQL_ROLLBACK);
+	if (ret)
+		return ret;
+	m->in_txn = m->lost = m->dirty = false;
+	return load(m);
+}
+
+const struct buf *meta_effects(const struct meta *m)
+{
+	return &m->effects;
+}
+
+bool meta_dirty(const struct meta *m)
+{
+	return m->dirty || memcmp(m->counters, m->counters_stored, sizeof m->counters) != 0;
+}
+
+int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq)
+{
+	int64_t old_rows_seq = m->counters[COUNTER_ROWS_SEQ], old_data_seq = m->counters[COUNTER_DATA_SEQ];
+	int ret;
+
+	assert(!m->in_op);
+	if (m->lost)
+		return -EIO;
+	m->counters[COUNTER_ROWS_SEQ] = (int64_t)rows_seq;
+	m->counters[COUNTER_DATA_SEQ] = (int64_t)data_seq;
+	if (!m->in_txn && !meta_dirty(m))
+		return 0;
+	ret = begin(m);
+	if (!ret)
+		ret = counter_store(m);
+	if (!ret)
+		ret = branch_store_totals(m);
+	sql_reset_all(m); /* no read mark may stay in the WAL */
+	if (!ret)
+		ret = sql_exec(m, SQL_COMMIT);
+	if (ret) {
+		m->counters[COUNTER_ROWS_SEQ] = old_rows_seq;
+		m->counters[COUNTER_DATA_SEQ] = old_data_seq;
+		return ret;
+	}
+	memcpy(m->counters_stored, m->counters, sizeof m->counters);
+	m->in_txn = m->dirty = false;
+	return 0;
+}
+
+void meta_committed(const struct meta *m, uint64_t *ret_rows_seq, uint64_t *ret_data_seq)
+{
+	*ret_rows_seq = (uint64_t)m->counters_stored[COUNTER_ROWS_SEQ];
+	*ret_data_seq = (uint64_t)m->counters_stored[COUNTER_DATA_SEQ];
+}
+
+int meta_sync_wal(struct meta *m)
+{
+	return io_fdatasync(IO_DB, m->wal_fd);
+}
+
+static int checkpoint(struct meta *m, int mode)
+{
+	LOCK_SCOPE(&m->checkpoint_lock);
+	int rc = sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", mode, NULL, NULL);
+
+	if (rc == SQLITE_OK && mode != SQLITE_CHECKPOINT_PASSIVE)
+		atomic_store(&m->wal_bytes, 0);
+	return sql_errno(NULL, rc);
+}
+
+int meta_checkpoint(struct meta *m)
+{
+	return checkpoint(m, SQLITE_CHECKPOINT_PASSIVE);
+}
+
+uint64_t meta_wal_size(const struct meta *m)
+{
+	return atomic_load(&m->wal_bytes);
+}
+
+int meta_reset_wal(struct meta *m)
+{
+	assert(!m->in_txn);
+	sql_reset_all(m);
+	return checkpoint(m, SQLITE_CHECKPOINT_RESTART);
+}
+
+int meta_setting_put(struct meta *m, const char *key, const void *value, size_t len)
+{
+	sqlite3_stmt *st;
+	int ret;
+
+	assert(!m->in_txn);
+	ret = sql_stmt(m, SQL_SETTING_PUT, &st);
+	if (ret)
+		return ret;
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_blob64(st, 2, value, len, SQLITE_STATIC);
+	ret = sql_step(m, st);
+	if (ret < 0)
+		return ret;
+	ret = meta_sync_wal(m);
+	return ret ? ret : load_secret(m);
+}
+
+int meta_setting_get(struct meta *m, const char *key, void *out, size_t len)
+{
+	sqlite3_stmt *st;
+	int ret = sql_stmt(m, SQL_SETTING_GET, &st);
+
+	if (ret)
+		return ret;
+	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	ret = sql_step(m, st);
+	if (ret)
+		return ret < 0 ? ret : -ENOENT;
+	if ((size_t)sqlite3_column_bytes(st, 0) == len)
+		memcpy(out, sqlite3_column_blob(st, 0), len);
+	else
+		ret = -EMSGSIZE;
+	(void)sqlite3_reset(st);
+	return ret;
+}
+
+uint64_t meta_memory(const struct meta *m)
+{
+	static const int kinds[] = {SQLITE_DBSTATUS_CACHE_USED, SQLITE_DBSTATUS_SCHEMA_USED, SQLITE_DBSTATUS_STMT_USED};
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		int now = 0, high;
+
+		(void)sqlite3_db_status(m->db, kinds[i], &now, &high, 0);
+		sum += (uint64_t)now;
+	}
+	return sum;
+}
+
+static int integrity_sql(sqlite3 *db, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, sql_text(SQL_INTEGRITY), -1, &st, NULL);
+	int ret = 0;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc != SQLITE_ROW)
+		ret = err_set(err, -sql_errno(NULL, rc), "metadata: %s", sqlite3_errmsg(db));
+	else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
+		ret = err_set(err, ECORRUPT, "metadata: %s", (const char *)sqlite3_column_text(st, 0));
+	(void)sqlite3_finalize(st);
+	return ret;
+}
+
+int meta_integrity(struct meta *m, struct err *err)
+{
+	/* The checkpointing connection: it holds no changes and, with checkpoints held back, nothing writes the file. */
+	LOCK_SCOPE(&m->checkpoint_lock);
+	sqlite3_file *file = NULL;
+	int64_t page = 0;
+	int rc, ret;
+
+	(void)sqlite3_db_release_memory(m->checkpoint_db); /* so that pages are read from the file */
+	rc = sqlite3_file_control(m->checkpoint_db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	if (rc == SQLITE_OK)
+		rc = vfs_scan(file, &page);
+	if (rc != SQLITE_OK) {
+		ret = sql_errno(NULL, rc);
+		return err_set(err, -ret, "metadata: page %lld of " DB_NAME ": %s", (long long)page, err_name(-ret));
+	}
+	return integrity_sql(m->checkpoint_db, err);
+}

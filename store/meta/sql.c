@@ -1,0 +1,109 @@
+#include "store/meta/meta_internal.h"
+
+static const char *const texts[SQL_COUNT] = {
+#define SQL(name, text) [SQL_##name] = (text),
+#include "store/meta/sql_list.h"
+#undef SQL
+};
+
+const char *sql_text(enum sql_id id)
+{
+	return texts[id];
+}
+
+int sql_errno(sqlite3 *db, int rc)
+{
+	int ext = db ? sqlite3_extended_errcode(db) : rc;
+
+	if (rc == SQLITE_IOERR_DATA || rc == SQLITE_IOERR_CORRUPTFS)
+		return -ECORRUPT;
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+	case SQLITE_ROW:
+	case SQLITE_DONE:
+		return 0;
+	case SQLITE_FULL:
+		return -ENOSPC;
+	case SQLITE_NOMEM:
+		return -ENOMEM;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return -ECORRUPT;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return -EBUSY;
+	case SQLITE_CONSTRAINT:
+		return -EEXIST;
+	case SQLITE_READONLY:
+		return -EROFS;
+	case SQLITE_TOOBIG:
+		return -E2BIG;
+	default:
+		return ext == SQLITE_IOERR_DATA ? -ECORRUPT : -EIO;
+	}
+}
+
+/* Looks whether SQLite rolled the write transaction back because of an error. */
+static int failed(struct meta *m, int rc)
+{
+	int ret = sql_errno(m->db, rc);
+
+	if (m->in_txn && sqlite3_get_autocommit(m->db)) {
+		m->in_txn = false;
+		m->lost = true;
+	}
+	return ret;
+}
+
+int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
+{
+	sqlite3_stmt **st = &m->stmts[id];
+	int rc;
+
+	if (*st) {
+		(void)sqlite3_reset(*st);
+	} else {
+		rc = sqlite3_prepare_v3(m->db, texts[id], -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
+		if (rc != SQLITE_OK)
+			return failed(m, rc);
+	}
+	*ret = *st;
+	return 0;
+}
+
+int sql_step(struct meta *m, sqlite3_stmt *st)
+{
+	int rc = sqlite3_step(st);
+	int ret;
+
+	if (rc == SQLITE_ROW)
+		return 0;
+	ret = rc == SQLITE_DONE ? 1 : failed(m, rc);
+	(void)sqlite3_reset(st);
+	return ret;
+}
+
+int sql_exec(struct meta *m, enum sql_id id)
+{
+	sqlite3_stmt *st;
+	int ret = sql_stmt(m, id, &st);
+
+	if (ret)
+		return ret;
+	ret = sql_step(m, st);
+	return ret < 0 ? ret : 0;
+}
+
+void sql_reset_all(struct meta *m)
+{
+	for (size_t i = 0; i < SQL_COUNT; i++)
+		(void)sqlite3_reset(m->stmts[i]); /* NULL is fine */
+}
+
+void sql_finalize_all(struct meta *m)
+{
+	for (size_t i = 0; i < SQL_COUNT; i++) {
+		(void)sqlite3_finalize(m->stmts[i]);
+		m->stmts[i] = NULL;
+	}
+}

@@ -1,0 +1,121 @@
+/* Every SQL statement of the engine, SQL(NAME, text): sql.h makes the enum of it and sql.c the table. No include guard. One section
+ * a file that uses them. */
+
+/* --- db.c --- */
+/* Of a connection. The WAL is synced and checkpointed by meta_sync_wal and meta_checkpoint; a transaction stays in memory until COMMIT. */
+SQL(PRAGMAS, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_spill=OFF; PRAGMA temp_store=MEMORY;"
+	     "PRAGMA cache_size=-65536; PRAGMA mmap_size=0; PRAGMA foreign_keys=OFF; PRAGMA journal_size_limit=67108864;"
+	     "PRAGMA trusted_schema=OFF")
+SQL(PRAGMAS_CREATE, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+SQL(INTEGRITY, "PRAGMA integrity_check(1)")
+SQL(BEGIN, "BEGIN IMMEDIATE")
+SQL(COMMIT, "COMMIT")
+SQL(ROLLBACK, "ROLLBACK")
+SQL(SAVEPOINT, "SAVEPOINT op")
+SQL(RELEASE, "RELEASE op")
+SQL(ROLLBACK_TO, "ROLLBACK TO op")
+SQL(COUNTER_ALL, "SELECT name, value FROM counter")
+SQL(SETTING_GET, "SELECT value FROM setting WHERE key=?1")
+SQL(SETTING_PUT, "INSERT OR REPLACE INTO setting VALUES(?1,?2)")
+
+/* --- row.c: whole rows; parameters in column order, see schema.c --- */
+SQL(INODE_PUT, "INSERT OR REPLACE INTO inode VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)")
+/* An UPDATE that sets `since` would rewrite the history index, so it is a condition; see row_update. */
+SQL(INODE_UPDATE, "UPDATE inode SET mode=?5, uid=?6, gid=?7, nlink=?8, rdev=?9, size=?10, alloc=?11, atime=?12, mtime=?13,"
+		  " ctime=?14, btime=?15, inherit=?16, parent=?17, flags=?18"
+		  " WHERE branch=?1 AND ino=?2 AND until=?3 AND since=?4")
+SQL(INODE_DELETE, "DELETE FROM inode WHERE branch=?1 AND ino=?2 AND until=?3")
+SQL(DIRENT_PUT, "INSERT OR REPLACE INTO dirent VALUES(?1,?2,?3,?4,?5,?6,?7,?8)")
+SQL(DIRENT_UPDATE, "UPDATE dirent SET ino=?7, type=?8"
+		   " WHERE branch=?1 AND parent=?2 AND hash=?3 AND name=?4 AND until=?5 AND since=?6")
+SQL(DIRENT_DELETE, "DELETE FROM dirent WHERE branch=?1 AND parent=?2 AND hash=?3 AND name=?4 AND until=?5")
+SQL(XATTR_PUT, "INSERT OR REPLACE INTO xattr VALUES(?1,?2,?3,?4,?5,?6)")
+SQL(XATTR_UPDATE, "UPDATE xattr SET value=?6 WHERE branch=?1 AND ino=?2 AND name=?3 AND until=?4 AND since=?5")
+SQL(XATTR_DELETE, "DELETE FROM xattr WHERE branch=?1 AND ino=?2 AND name=?3 AND until=?4")
+SQL(EXTENT_PUT, "INSERT OR REPLACE INTO extent VALUES(?1,?2,?3,?4,?5,?6,?7,?8)")
+SQL(EXTENT_UPDATE, "UPDATE extent SET len=?6, chunk=?7, choff=?8 WHERE branch=?1 AND ino=?2 AND off=?3 AND until=?4 AND since=?5")
+SQL(EXTENT_DELETE, "DELETE FROM extent WHERE branch=?1 AND ino=?2 AND off=?3 AND until=?4")
+SQL(CHUNK_PUT, "INSERT INTO chunk VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")
+SQL(CHUNK_UPDATE, "UPDATE chunk SET pack=?2, off=?3, stored_len=?4, raw_len=?5, codec=?6, indexed=?7, hash_lo=?8, hash_hi=?9,"
+		  " refs=?10 WHERE id=?1")
+SQL(CHUNK_DELETE, "DELETE FROM chunk WHERE id=?1")
+SQL(CHUNK_SIZES, "SELECT refs, raw_len, stored_len FROM chunk WHERE id=?1")
+SQL(CHUNK_SET_REFS, "UPDATE chunk SET refs=?2 WHERE id=?1")
+SQL(FREE_PUT, "INSERT OR REPLACE INTO free VALUES(?1,?2,?3,?4)")
+SQL(FREE_UPDATE, "UPDATE free SET len=?3, epoch_seq=?4 WHERE pack=?1 AND off=?2")
+SQL(FREE_DELETE, "DELETE FROM free WHERE pack=?1 AND off=?2")
+SQL(BRANCH_PUT, "INSERT OR REPLACE INTO branch VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)")
+SQL(BRANCH_UPDATE, "UPDATE branch SET parent=?2, fork_epoch=?3, ino_base=?4, origin_branch=?5, origin_epoch=?6, bytes=?7,"
+		   " inodes=?8, head=?9 WHERE id=?1")
+SQL(BRANCH_DELETE, "DELETE FROM branch WHERE id=?1")
+/* Upserts by id: a name that another row has must be an error, never that row's silent end. */
+SQL(VOLUME_PUT, "INSERT INTO volume VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12) ON CONFLICT(id) DO UPDATE SET name=?2,"
+		" branch=?3, root_ino=?4, number=?5, head_number=?6, created=?7, quota_bytes=?8, quota_inodes=?9,"
+		" compression=?10, flags=?11, options=?12")
+SQL(VOLUME_UPDATE, "UPDATE volume SET name=?2, branch=?3, root_ino=?4, number=?5, head_number=?6, created=?7, quota_bytes=?8,"
+		   " quota_inodes=?9, compression=?10, flags=?11, options=?12 WHERE id=?1")
+SQL(VOLUME_DELETE, "DELETE FROM volume WHERE id=?1")
+SQL(SNAPSHOT_PUT, "INSERT INTO snapshot VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) ON CONFLICT(id) DO UPDATE SET volume=?2,"
+		  " name=?3, branch=?4, epoch=?5, created=?6, bytes=?7, inodes=?8, root_ino=?9, number=?10, flags=?11")
+SQL(SNAPSHOT_UPDATE, "UPDATE snapshot SET volume=?2, name=?3, branch=?4, epoch=?5, created=?6, bytes=?7, inodes=?8,"
+		     " root_ino=?9, number=?10, flags=?11 WHERE id=?1")
+SQL(SNAPSHOT_DELETE, "DELETE FROM snapshot WHERE id=?1")
+SQL(SNAPSHOT_BRANCH, "SELECT branch FROM snapshot WHERE id=?1")
+SQL(NUMBER_PUT, "INSERT OR REPLACE INTO number VALUES(?1,?2,?3,?4,?5)")
+SQL(NUMBER_UPDATE, "UPDATE number SET kind=?2, volume=?3, branch=?4, epoch=?5 WHERE number=?1")
+SQL(NUMBER_DELETE, "DELETE FROM number WHERE number=?1")
+SQL(REAP_PUT, "INSERT OR REPLACE INTO reap VALUES(?1,?2,?3,?4,?5)")
+SQL(REAP_UPDATE, "UPDATE reap SET branch=?2, p=?3, v=?4, n=?5 WHERE id=?1")
+SQL(REAP_DELETE, "DELETE FROM reap WHERE id=?1")
+SQL(ORPHAN_PUT, "INSERT OR REPLACE INTO orphan VALUES(?1,?2)")
+SQL(ORPHAN_DELETE, "DELETE FROM orphan WHERE branch=?1 AND ino=?2")
+SQL(PURGE_PUT, "INSERT OR REPLACE INTO purge VALUES(?1,?2,?3,?4)")
+SQL(PURGE_UPDATE, "UPDATE purge SET branch=?2, ino=?3, epoch=?4 WHERE id=?1")
+SQL(PURGE_DELETE, "DELETE FROM purge WHERE id=?1")
+SQL(COUNTER_PUT, "INSERT OR REPLACE INTO counter VALUES(?1,?2)")
+
+/* --- branch.c --- */
+SQL(BRANCH_ALL, "SELECT id, parent, fork_epoch, ino_base, origin_branch, origin_epoch, bytes, inodes, head FROM branch ORDER BY id")
+SQL(BRANCH_SET_TOTALS, "UPDATE branch SET bytes=?2, inodes=?3 WHERE id=?1")
+SQL(BRANCH_VIEW_BELOW, "SELECT max(coalesce((SELECT max(epoch) FROM snapshot WHERE branch=?1 AND epoch<?2), 0),"
+		       " coalesce((SELECT max(fork_epoch) FROM branch WHERE parent=?1 AND fork_epoch<?2), 0))")
+SQL(BRANCH_VIEW_ABOVE, "SELECT min(coalesce((SELECT min(epoch) FROM snapshot WHERE branch=?1 AND epoch>?2), ?3),"
+		       " coalesce((SELECT min(fork_epoch) FROM branch WHERE parent=?1 AND fork_epoch>?2), ?3))")
+SQL(BRANCH_VIEW_AT, "SELECT EXISTS(SELECT 1 FROM snapshot WHERE branch=?1 AND epoch=?2)"
+		    " OR EXISTS(SELECT 1 FROM branch WHERE parent=?1 AND fork_epoch=?2)")
+SQL(BRANCH_HAS_ROWS, "SELECT EXISTS(SELECT 1 FROM inode WHERE branch=?1) OR EXISTS(SELECT 1 FROM dirent WHERE branch=?1)"
+		     " OR EXISTS(SELECT 1 FROM xattr WHERE branch=?1) OR EXISTS(SELECT 1 FROM extent WHERE branch=?1)")
+
+/* --- catalog.c --- */
+SQL(VOLUME_BY_NAME, "SELECT * FROM volume WHERE name=?1")
+SQL(VOLUME_BY_ID, "SELECT * FROM volume WHERE id=?1")
+SQL(VOLUME_NEXT, "SELECT * FROM volume WHERE name>?1 ORDER BY name LIMIT 1")
+SQL(SNAPSHOT_BY_NAME, "SELECT * FROM snapshot WHERE volume=?1 AND name=?2")
+SQL(SNAPSHOT_BY_ID, "SELECT * FROM snapshot WHERE id=?1")
+SQL(SNAPSHOT_NEXT, "SELECT * FROM snapshot WHERE volume=?1 AND (created,id)>(?2,?3) ORDER BY created, id LIMIT 1")
+SQL(SNAPSHOT_CLONES, "SELECT count(*) FROM branch WHERE parent=?1 AND fork_epoch=?2")
+SQL(NUMBER_GET, "SELECT * FROM number WHERE number=?1")
+SQL(NUMBER_NEXT, "SELECT * FROM number WHERE number>?1 ORDER BY number LIMIT 1")
+
+/* --- chunk_table.c --- */
+SQL(CHUNK_GET, "SELECT * FROM chunk WHERE id=?1")
+SQL(CHUNK_FIND, "SELECT * FROM chunk WHERE hash_lo=?1 AND indexed=1 AND hash_hi=?2 AND raw_len=?3 ORDER BY id LIMIT 1 OFFSET ?4")
+SQL(CHUNK_DEAD, "SELECT * FROM chunk WHERE refs=0 AND id<?1 ORDER BY id LIMIT 1")
+SQL(CHUNK_BY_PACK, "SELECT * FROM chunk WHERE pack=?1 AND off>?2 ORDER BY off LIMIT ?3")
+SQL(CHUNK_SCAN, "SELECT * FROM chunk WHERE id>?1 ORDER BY id LIMIT ?2")
+SQL(FREE_NEXT, "SELECT * FROM free WHERE (pack,off)>(?1,?2) ORDER BY pack, off LIMIT 1")
+SQL(PACK_NEXT, "SELECT min(coalesce((SELECT min(pack) FROM chunk WHERE pack>?1), ?2), coalesce((SELECT min(pack) FROM free"
+	       " WHERE pack>?1), ?2))")
+SQL(PACK_USAGE, "SELECT coalesce(sum(stored_len), 0), count(*) FROM chunk WHERE pack=?1")
+
+/* --- inode.c --- */
+
+/* --- dirent.c --- */
+
+/* --- xattr.c --- */
+
+/* --- extent_map.c and its splits --- */
+
+/* --- reap.c --- */
+
+/* --- flatten.c --- */
