@@ -85,7 +85,7 @@ int sql_step(struct meta *m, sqlite3_stmt *st)
 
 int sql_exec(struct meta *m, enum sql_id id)
 {
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = NULL;
 	int ret = sql_stmt(m, id, &st);
 
 	if (ret)
