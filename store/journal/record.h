@@ -1,12 +1,12 @@
 /* One record of the ring or the journal: what one mutating operation did.
  *
- * Byte layout, little-endian, documented in store/README.md:
+ * Byte layout, little-endian, as in store/journal/README.md:
  *   0  u32 magic        4  u32 total length (header, effects, data)    8  u64 seq       16 u64 unique
  *   24 u64 reply ino    32 u64 reply value     40 i32 reply error      44 u16 kind      46 u16 flags
  *   48 u32 effects len  52 u32 data len        56 u64 checksum (XXH3-64 of everything but this field)
  *   64 effects, then data
- * In the ring the checksum covers header and effects only (data lives in memory that a dying process cannot tear, since
- * publishing comes last); in the journal it covers everything. */
+ * In the ring the data begins at the next multiple of 64, and the checksum covers header and effects only (data lives in
+ * memory that a dying process cannot tear, since publishing comes last); in the journal it covers everything. */
 #ifndef VARVE_JOURNAL_RECORD_H
 #define VARVE_JOURNAL_RECORD_H
 
@@ -43,7 +43,7 @@ enum record_sum { RECORD_SUM_HEAD, RECORD_SUM_ALL };
 
 /* Writes the 64 header bytes, checksum included. */
 void record_encode(uint8_t out[RECORD_HEADER_LEN], const struct record *rec, enum record_sum sum);
-/* The same over data that is scattered. */
+/* The same with RECORD_SUM_ALL over data that is scattered: rec->data and rec->data_len are not looked at. */
 void record_encode_iov(uint8_t out[RECORD_HEADER_LEN], const struct record *rec, const struct iovec *data, int iovcnt);
 /* Pure parser: bounds first, then the checksum. 0 and *ret (pointing into p) and *ret_len, or -ECORRUPT. */
 int record_decode(const void *p, size_t len, enum record_sum sum, struct record *ret, size_t *ret_len);

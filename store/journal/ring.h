@@ -22,13 +22,14 @@ struct ring;
 
 /* Makes a memfd of `size` bytes (rounded up to 2 MiB) whose first record will be `first_seq`. */
 int ring_create(size_t size, uint64_t first_seq, struct ring **ret);
-/* Maps an existing ring; the descriptor is duplicated. -ECORRUPT when it is not a ring or a record in it does not check
- * (records before that are still readable by ring_next: ret is set even then, and must be freed). */
+/* Maps an existing ring; the descriptor is duplicated. -ECORRUPT when a record in it does not check (those before that are
+ * still readable by ring_next: *ret is set even then, and must be freed) or when it is no ring at all (*ret is NULL). */
 int ring_attach(int fd, struct ring **ret);
 void ring_free(struct ring *r);
 int ring_fd(const struct ring *r); /* the ring's own descriptor: dup it to hand it over */
 
-/* Space that ring_append could take now, and the whole, in bytes. */
+/* Space that ring_append could take now, and the whole, in bytes. A record of at most ring_free_space bytes fits; what
+ * would be skipped at the end of the ring does not count as free. */
 size_t ring_free_space(const struct ring *r);
 size_t ring_size(const struct ring *r);
 /* Bytes that a record with these parts takes in the ring. */
@@ -39,7 +40,8 @@ uint64_t ring_tail_seq(const struct ring *r); /* the oldest record kept; == head
 
 /* Appends a record; returns its number. Data may be NULL with data_len > 0: the space is reserved and *ret_data points
  * at it (otherwise at the copy), and the caller fills it, then calls ring_publish; no other append may happen before.
- * With data given (or data_len 0) the record is published at once. -ENOSPC when it does not fit now, -EMSGSIZE when it never could. */
+ * With data given (or data_len 0) the record is published at once. -ENOSPC when it does not fit now,
+ * -EMSGSIZE when it never could: ring_record_size beyond RECORD_SIZE_MAX. */
 int ring_append(struct ring *r, const struct record_head *head, const void *effects, size_t effects_len, const void *data,
 		size_t data_len, uint64_t *ret_seq, void **ret_data);
 void ring_publish(struct ring *r);
@@ -52,7 +54,7 @@ struct ring_pos {
 };
 int ring_next(struct ring *r, struct ring_pos *pos, struct record *ret);
 
-/* Drops the records before `seq`. */
+/* Drops the records before `seq` (at most the head). */
 void ring_release(struct ring *r, uint64_t seq);
 
 /* A small area beside the records for the caller's own state that must outlive the daemon (replay attempts and the like). */
