@@ -4,6 +4,10 @@
 
 #include "store/meta/db.h"
 
+/* Of a record in a pack, before the payload: chunk's CHUNK_RECORD_HEADER_LEN, which this folder may not include. Whoever includes both
+ * asserts that they are equal. */
+#define PACK_RECORD_HEADER_LEN 96
+
 struct chunk_row {
 	uint64_t id;
 	uint32_t pack, off, stored_len, raw_len; /* off is the payload's */
@@ -18,9 +22,9 @@ int chunk_get(struct meta *m, uint64_t id, struct chunk_row *ret); /* -ENOENT */
 int chunk_find(struct meta *m, uint64_t hash_lo, uint64_t hash_hi, uint32_t raw_len, int nth, struct chunk_row *ret);
 /* Adds a chunk with a fresh id and no references. */
 int chunk_add(struct meta *m, struct chunk_row *row);
-/* Changes the reference count; never below 0 (asserted in debug, -ECORRUPT otherwise). */
+/* Changes the reference count; -ECORRUPT rather than below 0. */
 int chunk_ref(struct meta *m, uint64_t id, int64_t delta);
-/* Changes a chunk's place (compaction). */
+/* Changes a chunk's place (compaction); the old place goes to the free list. */
 int chunk_move(struct meta *m, uint64_t id, uint32_t pack, uint32_t off);
 
 /* Collector, step 1: moves up to max chunks without references to the free list. Chunks with id >= before_id are left alone (they may be
@@ -29,7 +33,7 @@ int chunk_collect(struct meta *m, uint64_t before_id, unsigned max, unsigned *re
 /* The free list in (pack, off) order after (pack, off); records as whole ranges, header included. >0 at the end. */
 struct free_row {
 	uint32_t pack, off, len;
-	int64_t epoch_seq; /* rows_seq of the commit that made it durable is >= this: set to the record number by the caller via chunk_collect's op */
+	int64_t epoch_seq; /* 0; room for a caller that must know since when */
 };
 int free_next(struct meta *m, uint32_t pack, uint32_t off, struct free_row *ret);
 int free_delete(struct meta *m, uint32_t pack, uint32_t off);

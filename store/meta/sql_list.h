@@ -99,9 +99,10 @@ SQL(NUMBER_NEXT, "SELECT * FROM number WHERE number>?1 ORDER BY number LIMIT 1")
 
 /* --- chunk_table.c --- */
 SQL(CHUNK_GET, "SELECT * FROM chunk WHERE id=?1")
-SQL(CHUNK_FIND, "SELECT * FROM chunk WHERE hash_lo=?1 AND indexed=1 AND hash_hi=?2 AND raw_len=?3 ORDER BY id LIMIT 1 OFFSET ?4")
-SQL(CHUNK_DEAD, "SELECT * FROM chunk WHERE refs=0 AND id<?1 ORDER BY id LIMIT 1")
-SQL(CHUNK_BY_PACK, "SELECT * FROM chunk WHERE pack=?1 AND off>?2 ORDER BY off LIMIT ?3")
+SQL(CHUNK_FIND, "SELECT * FROM chunk INDEXED BY chunk_hash WHERE hash_lo=?1 AND indexed=1 AND hash_hi=?2 AND raw_len=?3"
+		" ORDER BY id LIMIT 1 OFFSET ?4")
+SQL(CHUNK_DEAD, "SELECT * FROM chunk INDEXED BY chunk_dead WHERE refs=0 AND id<?1 ORDER BY id LIMIT 1")
+SQL(CHUNK_BY_PACK, "SELECT * FROM chunk INDEXED BY chunk_pack WHERE pack=?1 AND off>?2 ORDER BY off LIMIT ?3")
 SQL(CHUNK_SCAN, "SELECT * FROM chunk WHERE id>?1 ORDER BY id LIMIT ?2")
 SQL(FREE_NEXT, "SELECT * FROM free WHERE (pack,off)>(?1,?2) ORDER BY pack, off LIMIT 1")
 SQL(PACK_NEXT, "SELECT min(coalesce((SELECT min(pack) FROM chunk WHERE pack>?1), ?2), coalesce((SELECT min(pack) FROM free"

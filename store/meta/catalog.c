@@ -1,0 +1,268 @@
+#include "store/meta/catalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/meta/meta_internal.h"
+
+void volume_row_free(struct volume_row *v)
+{
+	free(v->options);
+	v->options = NULL;
+}
+
+static int read_name(sqlite3_stmt *st, int col, char out[VOLUME_NAME_MAX + 1])
+{
+	const unsigned char *text = sqlite3_column_text(st, col);
+	size_t len = (size_t)sqlite3_column_bytes(st, col);
+
+	if (!text || len > VOLUME_NAME_MAX)
+		return -ECORRUPT;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return 0;
+}
+
+/* All reads of one row end here: steps, has it read, resets. >0 when there is no row. */
+static int read_one(struct meta *m, sqlite3_stmt *st, int (*read)(sqlite3_stmt *st, void *ret), void *ret)
+{
+	int err = sql_step(m, st);
+
+	if (err)
+		return err;
+	err = read(st, ret);
+	(void)sqlite3_reset(st);
+	return err;
+}
+
+static int missing(int ret)
+{
+	return ret > 0 ? -ENOENT : ret;
+}
+
+static int read_volume(sqlite3_stmt *st, void *ret)
+{
+	struct volume_row v = {
+		.id = sqlite3_column_int64(st, 0),
+		.branch = sqlite3_column_int64(st, 2),
+		.root_ino = (uint64_t)sqlite3_column_int64(st, 3),
+		.number = (uint32_t)sqlite3_column_int64(st, 4),
+		.head_number = (uint32_t)sqlite3_column_int64(st, 5),
+		.created = sqlite3_column_int64(st, 6),
+		.quota_bytes = sqlite3_column_int64(st, 7),
+		.quota_inodes = sqlite3_column_int64(st, 8),
+		.compression = sqlite3_column_int(st, 9),
+		.flags = (uint32_t)sqlite3_column_int64(st, 10),
+	};
+	const char *options = (const char *)sqlite3_column_text(st, 11);
+	int err = read_name(st, 1, v.name);
+
+	if (err)
+		return err;
+	if (options) {
+		v.options = strdup(options);
+		if (!v.options)
+			return -ENOMEM;
+	}
+	*(struct volume_row *)ret = v;
+	return 0;
+}
+
+int volume_by_name(struct meta *m, const char *name, struct volume_row *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_VOLUME_BY_NAME, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+	return missing(read_one(m, st, read_volume, ret));
+}
+
+int volume_by_id(struct meta *m, int64_t id, struct volume_row *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_VOLUME_BY_ID, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_int64(st, 1, id);
+	return missing(read_one(m, st, read_volume, ret));
+}
+
+int volume_put(struct meta *m, const struct volume_row *v)
+{
+	struct value cols[] = {
+		VI(v->id), VB(v->name, strlen(v->name)), VI(v->branch), VI(v->root_ino), VI(v->number), VI(v->head_number),
+		VI(v->created), VI(v->quota_bytes), VI(v->quota_inodes), VI(v->compression), VI(v->flags),
+		v->options ? VB(v->options, strlen(v->options)) : VNULL,
+	};
+
+	return row_put(m, T_VOLUME, cols);
+}
+
+int volume_delete(struct meta *m, int64_t id)
+{
+	struct value key[] = {VI(id)};
+
+	return row_delete(m, T_VOLUME, key);
+}
+
+int volume_next(struct meta *m, const char *after, struct volume_row *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_VOLUME_NEXT, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_text(st, 1, after, -1, SQLITE_STATIC);
+	return read_one(m, st, read_volume, ret);
+}
+
+static int read_snapshot(sqlite3_stmt *st, void *ret)
+{
+	struct snapshot_row s = {
+		.id = sqlite3_column_int64(st, 0),
+		.volume = sqlite3_column_int64(st, 1),
+		.branch = sqlite3_column_int64(st, 3),
+		.epoch = sqlite3_column_int64(st, 4),
+		.created = sqlite3_column_int64(st, 5),
+		.bytes = sqlite3_column_int64(st, 6),
+		.inodes = sqlite3_column_int64(st, 7),
+		.root_ino = (uint64_t)sqlite3_column_int64(st, 8),
+		.number = (uint32_t)sqlite3_column_int64(st, 9),
+		.flags = (uint32_t)sqlite3_column_int64(st, 10),
+	};
+	int err = read_name(st, 2, s.name);
+
+	if (!err)
+		*(struct snapshot_row *)ret = s;
+	return err;
+}
+
+int snapshot_by_name(struct meta *m, int64_t volume, const char *name, struct snapshot_row *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_SNAPSHOT_BY_NAME, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_int64(st, 1, volume);
+	(void)sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
+	return missing(read_one(m, st, read_snapshot, ret));
+}
+
+int snapshot_by_id(struct meta *m, int64_t id, struct snapshot_row *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_SNAPSHOT_BY_ID, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_int64(st, 1, id);
+	return missing(read_one(m, st, read_snapshot, ret));
+}
+
+int snapshot_put(struct meta *m, const struct snapshot_row *s)
+{
+	struct value cols[] = {
+		VI(s->id), VI(s->volume), VB(s->name, strlen(s->name)), VI(s->branch), VI(s->epoch), VI(s->created),
+		VI(s->bytes), VI(s->inodes), VI(s->root_ino), VI(s->number), VI(s->flags),
+	};
+
+	return row_put(m, T_SNAPSHOT, cols);
+}
+
+int snapshot_delete(struct meta *m, int64_t id)
+{
+	struct value key[] = {VI(id)};
+
+	return row_delete(m, T_SNAPSHOT, key);
+}
+
+int snapshot_next(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_SNAPSHOT_NEXT, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_int64(st, 1, volume);
+	(void)sqlite3_bind_int64(st, 2, created);
+	(void)sqlite3_bind_int64(st, 3, id);
+	return read_one(m, st, read_snapshot, ret);
+}
+
+static int read_count(sqlite3_stmt *st, void *ret)
+{
+	*(unsigned *)ret = (unsigned)sqlite3_column_int64(st, 0);
+	return 0;
+}
+
+int snapshot_clones(struct meta *m, int64_t branch, int64_t epoch, unsigned *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_SNAPSHOT_CLONES, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_int64(st, 1, branch);
+	(void)sqlite3_bind_int64(st, 2, epoch);
+	return missing(read_one(m, st, read_count, ret));
+}
+
+static int read_number(sqlite3_stmt *st, void *ret)
+{
+	*(struct number_row *)ret = (struct number_row){
+		.number = (uint32_t)sqlite3_column_int64(st, 0),
+		.kind = (enum number_kind)sqlite3_column_int(st, 1),
+		.volume = sqlite3_column_int64(st, 2),
+		.branch = sqlite3_column_int64(st, 3),
+		.epoch = sqlite3_column_int64(st, 4),
+	};
+	return 0;
+}
+
+static int read_number_of(struct meta *m, enum sql_id id, uint32_t number, struct number_row *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, id, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_int64(st, 1, number);
+	return read_one(m, st, read_number, ret);
+}
+
+int number_get(struct meta *m, uint32_t number, struct number_row *ret)
+{
+	return missing(read_number_of(m, SQL_NUMBER_GET, number, ret));
+}
+
+int number_put(struct meta *m, const struct number_row *n)
+{
+	struct value cols[] = {VI(n->number), VI(n->kind), VI(n->volume), VI(n->branch), VI(n->epoch)};
+
+	return row_put(m, T_NUMBER, cols);
+}
+
+int number_delete(struct meta *m, uint32_t number)
+{
+	struct value key[] = {VI(number)};
+
+	return row_delete(m, T_NUMBER, key);
+}
+
+int number_each(struct meta *m, int (*fn)(void *arg, const struct number_row *n), void *arg)
+{
+	struct number_row row = {0};
+	int ret;
+
+	/* By key, so that fn may change the table. */
+	while ((ret = read_number_of(m, SQL_NUMBER_NEXT, row.number, &row)) == 0) {
+		ret = fn(arg, &row);
+		if (ret)
+			return ret;
+	}
+	return ret < 0 ? ret : 0;
+}
