@@ -12,14 +12,14 @@ int effect_add(struct buf *b, const struct effect *e)
 		ret = buf_add_svarint(b, e->branch);
 	if (!ret)
 		ret = buf_add_varint(b, e->ino);
-	if (e->kind == EFFECT_WRITE || e->kind == EFFECT_TRIM) {
+	if (e->kind != EFFECT_TIMES) {
 		if (!ret)
 			ret = buf_add_svarint(b, e->off);
 		if (!ret)
 			ret = buf_add_svarint(b, e->len);
-		if (!ret)
-			ret = buf_add_svarint(b, e->size);
 	}
+	if ((e->kind == EFFECT_WRITE || e->kind == EFFECT_TRIM) && !ret)
+		ret = buf_add_svarint(b, e->size);
 	if (e->kind == EFFECT_WRITE && !ret)
 		ret = buf_add_svarint(b, e->mtime);
 	if ((e->kind == EFFECT_WRITE || e->kind == EFFECT_DRAINED) && !ret)
@@ -36,25 +36,18 @@ int effect_next(struct buf_reader *r, struct effect *ret)
 	e.kind = buf_get_u8(r);
 	e.branch = buf_get_svarint(r);
 	e.ino = buf_get_varint(r);
-	switch (e.kind) {
-	case EFFECT_WRITE:
-	case EFFECT_TRIM:
+	if (e.kind < EFFECT_WRITE || e.kind > EFFECT_TIMES)
+		return -ECORRUPT;
+	if (e.kind != EFFECT_TIMES) {
 		e.off = buf_get_svarint(r);
 		e.len = buf_get_svarint(r);
-		e.size = buf_get_svarint(r);
-		if (e.kind == EFFECT_WRITE) {
-			e.mtime = buf_get_svarint(r);
-			e.seq = buf_get_varint(r);
-		}
-		break;
-	case EFFECT_DRAINED:
-		e.seq = buf_get_varint(r);
-		break;
-	case EFFECT_TIMES:
-		break;
-	default:
-		return -ECORRUPT;
 	}
+	if (e.kind == EFFECT_WRITE || e.kind == EFFECT_TRIM)
+		e.size = buf_get_svarint(r);
+	if (e.kind == EFFECT_WRITE)
+		e.mtime = buf_get_svarint(r);
+	if (e.kind == EFFECT_WRITE || e.kind == EFFECT_DRAINED)
+		e.seq = buf_get_varint(r);
 	if (r->bad || e.off < 0 || e.len < 0)
 		return -ECORRUPT;
 	*ret = e;

@@ -11,7 +11,7 @@
 enum effect_kind {
 	EFFECT_WRITE = 1,   /* off len size mtime seq: the next `len` bytes of the record's data; seq 0: the record's own number */
 	EFFECT_TRIM = 2,    /* off len size: that range is no longer buffered; size is the file's, if anything still is */
-	EFFECT_DRAINED = 3, /* seq: ranges up to this record are in extents, or no longer wanted */
+	EFFECT_DRAINED = 3, /* off len seq: in that range, what records up to seq wrote is in extents */
 	EFFECT_TIMES = 4,   /* the buffered mtime no longer counts */
 };
 

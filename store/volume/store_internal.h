@@ -31,6 +31,7 @@
 #include "store/meta/dirent.h"
 #include "store/meta/extent_map.h"
 #include "store/meta/xattr.h"
+#include "store/volume/chunk_cache.h"
 #include "store/volume/file_io.h"
 #include "store/volume/snapshot.h"
 #include "store/volume/write_buffer.h"
@@ -99,8 +100,10 @@ struct store {
 	struct number_slot numbers[NUMBER_CACHE];
 	bool held;           /* a cut holds mutating operations back */
 	bool keep_orphans;
+	bool recovering; /* nothing is refused or waited for */
 	bool failed;         /* metadata could not be brought back after an error: only reads are served */
 	int commit_error;    /* of the last commit; 0 when it succeeded */
+	bool replaced_files; /* some dirty file may be `replaced` */
 	bool rows_unsynced;  /* extents entered whose chunks are not synced yet: the journal waits (a cut is syncing them) */
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
 	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
@@ -108,6 +111,9 @@ struct store {
 	/* under drain_lock */
 	struct chunk_store *chunks;
 	struct chunk_writer *writer;
+	bool find_locked; /* the drain in progress holds the store lock: a cut's */
+
+	struct chunk_cache cache; /* own locks */
 
 	/* reads in flight, by gate: punching waits for the gate that was open when a chunk was freed */
 	_Atomic unsigned gate;
@@ -214,7 +220,8 @@ int journal_catch_up(struct store *s, struct file *f, uint64_t *ret_position, st
 int sync_records(struct store *s, struct branch *b, uint64_t ino);
 
 /* --- recovery (recover.c) --- */
-int recover(struct store *s, bool from_ring, struct err *err);
+/* With s->ring set: from it; else makes one of ring_bytes and replays the journal into it. The caller commits. No other thread runs. */
+int recover(struct store *s, size_t ring_bytes, struct err *err);
 /* Carries out buffer effects of a record; data may be NULL (a journal record without it). Lock held. */
 int effects_apply_buffers(struct store *s, uint64_t seq, struct buf_reader effects, const uint8_t *data, size_t data_len);
 
@@ -225,6 +232,8 @@ int inode_resize(struct store *s, struct branch *b, struct inode *inode, int64_t
 /* Frees every orphan of branches that are heads: nothing is open when a store has just been opened. No lock held. */
 int orphans_free(struct store *s);
 
+/* host_total and host_free only. */
+int host_space(struct store *s, struct store_space *ret);
 /* -ENOSPC when the host filesystem has no room, -EDQUOT beyond the volume's quota. Lock held. */
 int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t more_inodes);
 

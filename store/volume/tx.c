@@ -79,7 +79,7 @@ int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_l
 		if (ret)
 			goto fail;
 	}
-	if (s->failed || (s->flags & STORE_READONLY)) {
+	if (s->failed || ((s->flags & STORE_READONLY) && !s->recovering)) {
 		ret = s->failed ? -EIO : -EROFS;
 		goto fail;
 	}
