@@ -14,7 +14,7 @@
 #define VOLUME_NAME_MAX 128       /* a volume or snapshot name */
 #define SYMLINK_LEN_MAX 4095
 #define XATTR_NAME_MAX 255
-#define XATTR_SIZE_MAX (64 * KIB)
+#define XATTR_VALUE_MAX (64 * KIB)
 #define FILE_SIZE_MAX (64 * TIB)
 #define NLINK_MAX 1000000
 
