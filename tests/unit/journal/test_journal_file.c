@@ -1,0 +1,720 @@
+#include "tests/unit/journal/journal_fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/stat.h>
+
+static void test_empty(void **state)
+{
+	struct scratch s;
+	struct stat st;
+	struct journal *j;
+	struct delivered d;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	assert_delivered(d, 0, 0);
+	assert_int_equal(fstatat(s.fd, "journal.0", &st, 0), 0);
+	assert_int_equal(st.st_size, SEGMENT);
+	assert_int_equal((uint64_t)st.st_blocks * 512 >= SEGMENT, 1);
+	assert_int_equal(fstatat(s.fd, "journal.1", &st, 0), 0);
+	assert_int_equal(journal_sync(j, 0), 0);
+	assert_int_equal(journal_segment_size(j), SEGMENT);
+	journal_free(j);
+	assert_delivered(contents(&s), 0, 0);
+	journal_free(NULL);
+	scratch_remove(&s);
+}
+
+static void test_round_trip(void **state)
+{
+	static const size_t sizes[] = {0, 1, 300, 3900, 4032, 4033, 20000};
+	struct stats stats = {0};
+	struct scratch s;
+	struct journal *j;
+	struct delivered d = {0, 0};
+	uint64_t seq = 41;
+
+	(void)state;
+	scratch_make(&s);
+	j = open_journal(&s, &stats);
+	assert_int_equal(journal_replay(j, deliver, &d), 0);
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		uint64_t used = journal_used(j);
+
+		assert_int_equal(append(j, seq++, i * 10, sizes[i]), 0);
+		assert_true(journal_used(j) >= used);
+		if (i % 2)
+			assert_int_equal(sync_all(j), 0);
+		journal_check(j);
+	}
+	/* What was never synced may be lost, and here is. */
+	journal_free(j);
+	assert_delivered(contents(&s), 41, 46);
+	assert_true(stats_get(&stats.journal_flushes) == 4);
+
+	/* Appends go on after what was replayed. */
+	j = replayed(&s, &d);
+	assert_int_equal(append(j, 47, 5, 5), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	j = replayed(&s, &d);
+	assert_delivered(d, 41, 47);
+	assert_int_equal(append(j, 48, 5, 5), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_delivered(contents(&s), 41, 48);
+	scratch_remove(&s);
+}
+
+static int refuse_third(void *arg, const struct record *rec)
+{
+	*(uint64_t *)arg = rec->seq;
+	return rec->seq == 3 ? -ENOTSUP : 0;
+}
+
+static void test_apply_may_stop(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+	uint64_t last = 0;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (uint64_t seq = 1; seq < 9; seq++)
+		assert_int_equal(append(j, seq, 1, 1), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	j = open_journal(&s, NULL);
+	assert_int_equal(journal_replay(j, refuse_third, &last), -ENOTSUP);
+	assert_int_equal(last, 3);
+	journal_free(j);
+	scratch_remove(&s);
+}
+
+static void test_own_data(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+	uint8_t bytes[10];
+	struct record rec = {1, {.unique = 2, .kind = RECORD_DATA}, bytes, 4, bytes + 4, 6};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = content_byte(1, i);
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	assert_int_equal(journal_append(j, &rec, NULL, 0), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_delivered(contents(&s), 1, 1);
+	scratch_remove(&s);
+}
+
+static void test_full(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+	uint64_t seq = 1;
+	int ret;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	assert_int_equal(append(j, 1, 0, SEGMENT), -EMSGSIZE);
+	while ((ret = append(j, seq, 100, 900)) == 0) {
+		seq++;
+		if (seq % 5 == 0)
+			assert_int_equal(sync_all(j), 0);
+	}
+	assert_int_equal(ret, -ENOSPC);
+	assert_true(journal_used(j) <= SEGMENT);
+	journal_check(j);
+	assert_int_equal(sync_all(j), 0);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(append(j, seq, 100, 900), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_delivered(contents(&s), 1, seq);
+	scratch_remove(&s);
+}
+
+static void test_rotate_and_retire(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	assert_int_equal(append(j, 1, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	assert_int_equal(append(j, 2, 10, 10), 0);
+	/* 2 is still in memory: it belongs to the old segment and is written before 3. */
+	assert_int_equal(journal_rotate(j), 0);
+	assert_false(journal_can_rotate(j));
+	assert_int_equal(journal_rotate(j), -EBUSY);
+	assert_int_equal(append(j, 3, 10, 10), 0);
+	journal_check(j);
+	assert_int_equal(sync_all(j), 0);
+	assert_delivered(contents(&s), 1, 3);
+	journal_retire(j);
+	assert_true(journal_can_rotate(j));
+	journal_retire(j);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(append(j, 4, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	/* The first segment is in its second use: 1 and 2 are gone for good. */
+	assert_delivered(contents(&s), 3, 4);
+	journal_retire(j);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(append(j, 5, 10, 10), 0);
+	journal_retire(j);
+	assert_int_equal(sync_all(j), 0);
+	assert_delivered(contents(&s), 5, 5);
+	journal_free(j);
+	scratch_remove(&s);
+}
+
+/* What is retired before it was ever written is not written, and counts as synced. */
+static void test_retired_unwritten(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+	uint64_t position;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (uint64_t seq = 1; seq <= 9; seq++) {
+		assert_int_equal(append(j, seq, 10, 10), 0);
+		position = journal_position(j);
+		assert_int_equal(journal_rotate(j), 0);
+		journal_retire(j);
+		assert_int_equal(journal_sync(j, position), 0);
+		journal_check(j);
+	}
+	assert_delivered(contents(&s), 0, 0);
+	assert_int_equal(append(j, 10, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_delivered(contents(&s), 10, 10);
+	scratch_remove(&s);
+}
+
+/* After a crash between rotation and retirement both segments are needed until a commit. */
+static void test_replay_of_both(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (uint64_t seq = 1; seq <= 6; seq++) {
+		assert_int_equal(append(j, seq, 10, 5000), 0);
+		assert_int_equal(sync_all(j), 0);
+		if (seq == 3)
+			assert_int_equal(journal_rotate(j), 0);
+	}
+	journal_free(j);
+	j = replayed(&s, &d);
+	assert_delivered(d, 1, 6);
+	assert_false(journal_can_rotate(j));
+	assert_int_equal(append(j, 7, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	assert_delivered(contents(&s), 1, 7);
+	journal_retire(j);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(append(j, 8, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_delivered(contents(&s), 4, 8);
+	scratch_remove(&s);
+}
+
+static void damage(const struct scratch *s, const char *name, off_t off)
+{
+	int fd = openat(s->fd, name, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &byte, 1, off), 1);
+	byte ^= 0x40;
+	assert_int_equal(pwrite(fd, &byte, 1, off), 1);
+	assert_int_equal(close(fd), 0);
+}
+
+static void test_hole_in_history(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (uint64_t seq = 1; seq <= 6; seq++) {
+		assert_int_equal(append(j, seq, 10, 100), 0);
+		assert_int_equal(sync_all(j), 0);
+		if (seq == 3)
+			assert_int_equal(journal_rotate(j), 0);
+	}
+	journal_free(j);
+	/* Record 3's batch rots: the newer segment must not be applied on top of 1 and 2 ... */
+	damage(&s, "journal.0", SEGMENT_DATA_OFF + 2 * SEGMENT_BLOCK + 100);
+	assert_delivered(contents(&s), 1, 2);
+	/* ... nor may what is appended afterwards make it fit again, however often we crash. */
+	for (uint64_t seq = 3; seq <= 8; seq++) {
+		j = replayed(&s, &d);
+		assert_delivered(d, 1, seq - 1);
+		assert_int_equal(append(j, seq, 20, 200), 0);
+		assert_int_equal(sync_all(j), 0);
+		journal_free(j);
+	}
+	assert_delivered(contents(&s), 1, 8);
+	scratch_remove(&s);
+}
+
+/* A batch rewritten after a replay must not be continued by the batch that once followed in its place. */
+static void test_stale_successor(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (uint64_t seq = 1; seq <= 5; seq++) {
+		assert_int_equal(append(j, seq, 10, 100), 0);
+		assert_int_equal(sync_all(j), 0);
+	}
+	journal_free(j);
+	damage(&s, "journal.0", SEGMENT_DATA_OFF + 2 * SEGMENT_BLOCK + 100);
+	j = replayed(&s, &d);
+	assert_delivered(d, 1, 2);
+	assert_int_equal(append(j, 3, 20, 90), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_delivered(contents(&s), 1, 3);
+	scratch_remove(&s);
+}
+
+static void test_truncated(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+	uint64_t last = 20;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (uint64_t seq = 1; seq <= 20; seq++) {
+		assert_int_equal(append(j, seq, 30, 3000), 0);
+		assert_int_equal(sync_all(j), 0);
+	}
+	journal_free(j);
+	for (off_t len = SEGMENT; len >= 0; len -= 1777) {
+		int fd = openat(s.fd, "journal.0", O_RDWR | O_CLOEXEC);
+
+		assert_int_equal(ftruncate(fd, len), 0);
+		assert_int_equal(close(fd), 0);
+		d = contents(&s);
+		assert_true(d.last <= last);
+		assert_true(d.last == 0 || d.first == 1);
+		last = d.last;
+	}
+	assert_int_equal(last, 0);
+	scratch_remove(&s);
+}
+
+static void test_other_store(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+	struct err err;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	assert_int_equal(append(j, 1, 1, 1), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_int_equal(journal_open(s.fd, (const uint8_t *)"some-other-store", SEGMENT, NULL, &j, &err), -EXDEV);
+	assert_non_null(strstr(err.text, "journal.0"));
+	assert_int_equal(journal_open(s.fd, STORE_ID, 4096, NULL, &j, &err), -EINVAL);
+	scratch_remove(&s);
+}
+
+/* Fails operation number `at` on the journal's files, or only those of one kind. */
+struct fault {
+	int count;
+	int at;
+	int only; /* an enum io_op, or -1 */
+	size_t short_len;
+	bool hit;
+};
+
+static int fault_hook(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len,
+		      off_t off)
+{
+	struct fault *f = arg;
+
+	(void)path;
+	(void)fd;
+	(void)data;
+	(void)off;
+	if (cls != IO_JOURNAL || (f->only >= 0 && (int)op != f->only) || f->count++ != f->at)
+		return 0;
+	if (op == IO_WRITE && len)
+		*len = *len < f->short_len ? *len : f->short_len;
+	f->hit = true;
+	return -EIO;
+}
+
+static void test_failed_flush(void **state)
+{
+	static const int ops[] = {IO_WRITE, IO_SYNC};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct fault f = {.only = ops[i], .short_len = 40};
+		struct scratch s;
+		struct delivered d;
+		struct journal *j;
+		uint64_t acked;
+		uint64_t position;
+
+		scratch_make(&s);
+		j = replayed(&s, &d);
+		assert_int_equal(append(j, 1, 10, 10), 0);
+		assert_int_equal(sync_all(j), 0);
+		acked = journal_position(j);
+		assert_int_equal(append(j, 2, 10, 10), 0);
+		position = journal_position(j);
+		io_set_hook(fault_hook, &f);
+		assert_int_equal(journal_sync(j, position), -EIO);
+		io_set_hook(NULL, NULL);
+		assert_true(f.hit);
+		/* It stays, also for what comes after; what was synced before is not touched by it. */
+		assert_int_equal(journal_sync(j, position), -EIO);
+		assert_int_equal(append(j, 3, 10, 10), 0);
+		assert_int_equal(sync_all(j), -EIO);
+		assert_int_equal(journal_sync(j, acked), 0);
+		assert_int_equal(journal_rotate(j), 0);
+		assert_int_equal(append(j, 4, 10, 10), 0);
+		assert_int_equal(sync_all(j), -EIO);
+		journal_check(j);
+		journal_retire(j);
+		assert_int_equal(journal_sync(j, position), 0);
+		assert_int_equal(sync_all(j), 0);
+		journal_check(j);
+		/* The failed segment is out of the history, whatever its last batch looks like. */
+		assert_delivered(contents(&s), 4, 4);
+		assert_int_equal(journal_rotate(j), 0);
+		assert_int_equal(append(j, 5, 10, 10), 0);
+		assert_int_equal(sync_all(j), 0);
+		journal_free(j);
+		assert_delivered(contents(&s), 4, 5);
+		scratch_remove(&s);
+	}
+}
+
+/* One commit as the store does it: records, rotation, more records, retirement. */
+static int commit_cycle(struct journal *j, uint64_t *seq)
+{
+	int ret = 0;
+
+	for (int i = 0; i < 6; i++) {
+		int r;
+
+		if (i == 3 && journal_can_rotate(j))
+			assert_int_equal(journal_rotate(j), 0);
+		assert_int_equal(append(j, (*seq)++, 50, 700), 0);
+		r = sync_all(j);
+		ret = ret ? ret : r;
+		journal_check(j);
+	}
+	journal_retire(j);
+	return ret;
+}
+
+/* Each I/O operation fails in turn; two commits later the journal must work, and replay what it acknowledged. */
+static void test_every_io_fails(void **state)
+{
+	(void)state;
+	for (int at = 0;; at++) {
+		struct fault f = {.at = at, .only = -1, .short_len = (size_t)at * 97};
+		struct scratch s;
+		struct delivered d = {0, 0};
+		struct journal *j;
+		struct err err;
+		uint64_t seq = 1;
+		int ret;
+
+		scratch_make(&s);
+		io_set_hook(fault_hook, &f);
+		ret = journal_open(s.fd, STORE_ID, SEGMENT, NULL, &j, &err);
+		if (!ret) {
+			ret = journal_replay(j, deliver, &d);
+			for (int i = 0; !ret && i < 2; i++)
+				ret = commit_cycle(j, &seq);
+			if (!f.hit)
+				assert_int_equal(ret, 0);
+			else
+				assert_int_equal(ret, -EIO);
+		} else {
+			assert_int_equal(ret, -EIO);
+			assert_int_equal(err.code, EIO);
+			j = NULL;
+		}
+		io_set_hook(NULL, NULL);
+		if (j && seq == 1) {
+			journal_free(j);
+			j = NULL;
+		}
+		if (!j) {
+			j = replayed(&s, &d);
+			assert_delivered(d, 0, 0);
+		}
+		(void)commit_cycle(j, &seq);
+		(void)commit_cycle(j, &seq);
+		assert_int_equal(commit_cycle(j, &seq), 0);
+		journal_free(j);
+		d = contents(&s);
+		assert_true(d.first <= seq - 3);
+		assert_int_equal(d.last, seq - 1);
+		scratch_remove(&s);
+		if (!f.hit)
+			break;
+	}
+}
+
+/* Holds the first flush at its fdatasync until it is let go. */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	bool reached;
+	bool open;
+};
+
+static int gate_hook(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len,
+		     off_t off)
+{
+	struct gate *g = arg;
+
+	(void)path;
+	(void)fd;
+	(void)data;
+	(void)len;
+	(void)off;
+	if (cls != IO_JOURNAL || op != IO_SYNC)
+		return 0;
+	(void)pthread_mutex_lock(&g->lock);
+	g->reached = true;
+	(void)pthread_cond_broadcast(&g->moved);
+	while (!g->open)
+		(void)pthread_cond_wait(&g->moved, &g->lock);
+	(void)pthread_mutex_unlock(&g->lock);
+	return 0;
+}
+
+struct waiter {
+	pthread_t thread;
+	struct journal *j;
+	uint64_t position;
+	int ret;
+};
+
+static void *wait_for_position(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->ret = journal_sync(w->j, w->position);
+	return NULL;
+}
+
+static void waiter_start(struct waiter *w, struct journal *j)
+{
+	w->j = j;
+	w->position = journal_position(j);
+	assert_int_equal(pthread_create(&w->thread, NULL, wait_for_position, w), 0);
+}
+
+static void gate_wait(struct gate *g)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	while (!g->reached)
+		(void)pthread_cond_wait(&g->moved, &g->lock);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+static void gate_open(struct gate *g)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	g->open = true;
+	(void)pthread_cond_broadcast(&g->moved);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+/* While one flush is under way, whatever arrives is served by one more. */
+static void test_group_commit(void **state)
+{
+	struct gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
+	struct stats stats = {0};
+	struct waiter w[4] = {0};
+	struct scratch s;
+	struct delivered d = {0, 0};
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = open_journal(&s, &stats);
+	assert_int_equal(journal_replay(j, deliver, &d), 0);
+	assert_int_equal(append(j, 1, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	assert_int_equal(stats_get(&stats.journal_flushes), 2);
+	io_set_hook(gate_hook, &g);
+	assert_int_equal(append(j, 2, 10, 10), 0);
+	waiter_start(&w[0], j);
+	gate_wait(&g);
+	for (int i = 1; i < 4; i++) {
+		assert_int_equal(append(j, 2 + (uint64_t)i, 10, 10), 0);
+		waiter_start(&w[i], j);
+	}
+	gate_open(&g);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(w[i].thread, NULL), 0);
+		assert_int_equal(w[i].ret, 0);
+	}
+	io_set_hook(NULL, NULL);
+	assert_int_equal(stats_get(&stats.journal_flushes), 4);
+	journal_free(j);
+	assert_delivered(contents(&s), 1, 5);
+	scratch_remove(&s);
+}
+
+/* Rotation, retirement and a second rotation while a flush of the old segment is still under way. */
+static void test_rotate_under_flush(void **state)
+{
+	struct gate g = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
+	struct waiter w = {0};
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	assert_int_equal(append(j, 1, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	assert_int_equal(append(j, 2, 10, 10), 0);
+	io_set_hook(gate_hook, &g);
+	waiter_start(&w, j);
+	gate_wait(&g);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(append(j, 3, 10, 10), 0);
+	journal_retire(j);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(append(j, 4, 10, 10), 0);
+	journal_check(j);
+	gate_open(&g);
+	assert_int_equal(pthread_join(w.thread, NULL), 0);
+	assert_int_equal(w.ret, 0);
+	io_set_hook(NULL, NULL);
+	assert_int_equal(sync_all(j), 0);
+	journal_check(j);
+	journal_free(j);
+	assert_delivered(contents(&s), 3, 4);
+	scratch_remove(&s);
+}
+
+struct crowd {
+	struct journal *j;
+	pthread_mutex_t lock; /* the caller's, which serialises appends and rotation */
+	uint64_t next;
+	int commits;
+};
+
+static void *crowd_member(void *arg)
+{
+	struct crowd *c = arg;
+
+	for (int i = 0; i < 300; i++) {
+		uint64_t position;
+		int ret;
+
+		(void)pthread_mutex_lock(&c->lock);
+		while ((ret = append(c->j, c->next, 40, (size_t)i * 13 % 6000)) == -ENOSPC) {
+			if (journal_can_rotate(c->j))
+				assert_int_equal(journal_rotate(c->j), 0);
+			else
+				journal_retire(c->j);
+			c->commits++;
+		}
+		assert_int_equal(ret, 0);
+		c->next++;
+		position = journal_position(c->j);
+		(void)pthread_mutex_unlock(&c->lock);
+		assert_int_equal(journal_sync(c->j, position), 0);
+		journal_check(c->j);
+	}
+	return NULL;
+}
+
+static void test_crowd(void **state)
+{
+	struct crowd c = {NULL, PTHREAD_MUTEX_INITIALIZER, 1, 0};
+	pthread_t threads[4];
+	struct scratch s;
+	struct delivered d;
+
+	(void)state;
+	scratch_make(&s);
+	c.j = replayed(&s, &d);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, crowd_member, &c), 0);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_true(c.commits > 10);
+	journal_free(c.j);
+	d = contents(&s);
+	assert_int_equal(d.last, 1200);
+	scratch_remove(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_apply_may_stop),
+		cmocka_unit_test(test_own_data),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_rotate_and_retire),
+		cmocka_unit_test(test_retired_unwritten),
+		cmocka_unit_test(test_replay_of_both),
+		cmocka_unit_test(test_hole_in_history),
+		cmocka_unit_test(test_stale_successor),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_other_store),
+		cmocka_unit_test(test_failed_flush),
+		cmocka_unit_test(test_every_io_fails),
+		cmocka_unit_test(test_group_commit),
+		cmocka_unit_test(test_rotate_under_flush),
+		cmocka_unit_test(test_crowd),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
