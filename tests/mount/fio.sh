@@ -4,13 +4,14 @@
 
 command -v fio >/dev/null || skip "no fio"
 harness_start
+cd "$WORK" || exit 1
 volume v
 size=$([ -n "$LONG" ] && echo 512M || echo 48M)
 
 run() { # run NAME options…
 	local name=$1
 	shift
-	expect "fio $name" fio --name="$name" --directory="$VOL" --size="$size" --verify=xxhash --verify_fatal=1 --do_verify=1 \
+	expect "fio $name" fio --name="$name" --directory="$VOL" --size="$size" --verify=xxhash --verify_fatal=1 --do_verify=1 --verify_state_save=0 \
 		--group_reporting --minimal "$@"
 	drop_caches
 	expect "fio $name verified again, cold" fio --name="$name" --directory="$VOL" --size="$size" --verify=xxhash --verify_fatal=1 \
