@@ -23,7 +23,8 @@ void io_set_hook(io_hook hook, void *arg)
 	hook_arg = arg;
 }
 
-static int hook_call(enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t len, off_t off)
+static int hook_call(enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t len,
+		     off_t off)
 {
 	return hook_fn ? hook_fn(hook_arg, cls, op, path, fd, data, &len, off) : 0;
 }

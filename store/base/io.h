@@ -13,7 +13,18 @@
 
 /* Which kind of file an operation is for: fault plans select by it. */
 enum io_class { IO_PACK, IO_JOURNAL, IO_DB, IO_SMALL, IO_CLASS_COUNT };
-enum io_op { IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_TRUNCATE, IO_PUNCH, IO_RENAME, IO_UNLINK, IO_ALLOCATE, IO_OP_COUNT };
+enum io_op {
+	IO_OPEN,
+	IO_READ,
+	IO_WRITE,
+	IO_SYNC,
+	IO_TRUNCATE,
+	IO_PUNCH,
+	IO_RENAME,
+	IO_UNLINK,
+	IO_ALLOCATE,
+	IO_OP_COUNT
+};
 
 /* Called before each operation when set; a non-zero return (-errno) is given to the caller instead of doing it. For a
  * write, *len may be shortened first: that much is written, then the returned error is given. A pwritev is shown as

@@ -44,20 +44,26 @@ struct chunk_owner {
 
 struct chunk_store;
 
-/* `dirfd` is the store directory; packs/ is made if missing. `next_pack` is the first pack id never used so far (packs at
- * or above it, left by a crash, are removed). compression_level is the default zstd level. Stats may be NULL. */
+/* `dirfd` is the store directory (not kept); packs/ is made if missing. Nothing is scanned. Stats may be NULL. */
 int chunk_store_open(int dirfd, const uint8_t secret[CHUNK_SECRET_LEN], struct stats *stats, struct chunk_store **ret,
 		     struct err *err);
+/* Every writer must have been freed. */
 void chunk_store_free(struct chunk_store *cs);
+/* To be called once after opening, before there is a writer: removes packs that a crash left, with ids never
+ * recorded as used (>= first_unused_pack), and gives back the space that a dead writer had reserved at the end of
+ * its pack. */
+int chunk_store_remove_packs_from(struct chunk_store *cs, uint32_t first_unused_pack);
 
 struct chunk_hash chunk_store_hash(const struct chunk_store *cs, const void *data, size_t len);
 
-/* Reads a whole chunk, decompresses it and verifies its hash: into `out`, which holds loc->raw_len bytes. 0, -ECORRUPT
- * (logged by the caller, counted here), or -errno. With nowait, -EAGAIN rather than wait for the disk. */
+/* Reads a whole chunk, decompresses it and verifies its hash: into `out`, which holds loc->raw_len bytes (and may
+ * have been written to after an error). 0, -ECORRUPT (logged by the caller, counted here; a pack that is missing or
+ * too short is damage, too), or -errno. With nowait, -EAGAIN rather than wait for the disk. */
 int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *out, bool nowait);
 
-/* Gives the host filesystem back the payload and header of dead records: [off, off+len) of the pack as the caller merged
- * it, rounded inward to blocks. Never called for a pack that a writer is appending to. */
+/* Gives the host filesystem back the payload and header of dead records: [off, off+len) of the pack as the caller
+ * merged it, rounded inward to blocks. A pack that is gone counts as done; -EOPNOTSUPP where the filesystem cannot.
+ * Never called for a pack that a writer is appending to. */
 int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint64_t len);
 /* Removes a pack that holds nothing alive; -ENOENT counts as done. */
 int chunk_store_remove_pack(struct chunk_store *cs, uint32_t pack);
@@ -82,8 +88,8 @@ struct chunk_writer_ops {
 int chunk_writer_new(struct chunk_store *cs, const struct chunk_writer_ops *ops, struct chunk_writer **ret);
 void chunk_writer_free(struct chunk_writer *w);
 
-/* One piece of what chunk_writer_add made of a range: either an existing chunk (id != 0), whose bytes were compared, or
- * a newly stored one (id == 0; the caller assigns an id). The same content twice within what has not been finished yet
+/* One piece of what chunk_writer_add made of a range: either an existing chunk (id != 0), whose bytes were compared,
+ * or a newly stored one (id == 0; the caller assigns an id). The same content twice before chunk_writer_batch_end
  * gives pieces with the same loc (pack, off), and id == 0. The piece covers the whole chunk. */
 struct chunk_piece {
 	uint64_t off; /* in the file */
@@ -93,24 +99,34 @@ struct chunk_piece {
 };
 
 enum chunk_add_flags {
-	CHUNK_ADD_SINGLE = 1, /* one chunk of its own size (at most CHUNK_LEN_MAX), no cutting, no hash index look-up */
+	CHUNK_ADD_SINGLE = 1, /* one chunk of its own size (at most CHUNK_LEN_MAX): no cutting, and nothing shared */
 };
 
-/* Cuts `len` bytes of content that belong at owner.off (off + position), stores or shares each chunk, and calls `emit` for
- * each piece in file order. `level` 0 stores uncompressed, else the zstd level. The source is given as a list of spans
- * because write buffers are scattered; their sum is `len`. Payloads are gathered into large appends and may not have
- * reached the file when this returns: chunk_writer_flush does that. A run of zeros is stored like any content. */
+/* After an error from chunk_writer_add (including one from find, next_pack or emit), chunk_writer_flush or
+ * chunk_writer_sync the writer has dropped everything since its last successful chunk_writer_sync: the caller
+ * discards every piece with id 0 emitted since then, and adds its content again when it tries again. The writer
+ * itself goes on, in a new pack. Freeing a writer drops what was not flushed. */
+
+/* Cuts `len` bytes of content that belong at owner.off (off + position), stores or shares each chunk, and calls
+ * `emit` for each piece in file order. `level` 0 stores uncompressed, else the zstd level. The source is given as a
+ * list of spans because write buffers are scattered; their sum is `len`. Payloads are gathered into large appends
+ * and may not have reached the file when this returns: chunk_writer_flush does that. A run of zeros is stored like
+ * any content. */
 struct chunk_span {
 	const void *data;
 	size_t len;
 };
-int chunk_writer_add(struct chunk_writer *w, const struct chunk_owner *owner, const struct chunk_span *spans, size_t nspans,
-		     unsigned flags, int level, int (*emit)(void *arg, const struct chunk_piece *piece), void *arg);
+int chunk_writer_add(struct chunk_writer *w, const struct chunk_owner *owner, const struct chunk_span *spans,
+		     size_t nspans, unsigned flags, int level, int (*emit)(void *arg, const struct chunk_piece *piece), void *arg);
 /* Writes out what was gathered (no sync). Pieces are readable through chunk_store_read from here on. */
 int chunk_writer_flush(struct chunk_writer *w);
 /* Flushes, then fdatasyncs every pack that has unsynced records. */
 int chunk_writer_sync(struct chunk_writer *w);
-/* True when a pack holds records not yet synced. */
+/* Forgets what was stored since the last call, for the sharing of one content that comes twice before `find` knows
+ * it. The caller calls it as soon as it has given ids to everything emitted: pieces of one loc would else be given
+ * ids twice. */
+void chunk_writer_batch_end(struct chunk_writer *w);
+/* True when there are records not yet synced. */
 bool chunk_writer_dirty(const struct chunk_writer *w);
 /* The pack being appended to (0 when none): punching and compaction leave it alone. Any thread. */
 uint32_t chunk_writer_pack(const struct chunk_writer *w);
