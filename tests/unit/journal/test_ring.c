@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -338,6 +339,66 @@ static void test_kill(void **state)
 	(void)munmap((void *)acked, 4096);
 }
 
+/* Publishes in every way there is: plain, reserved, over the end of the ring, released, emptied and begun again. */
+static void publisher(struct ring *r)
+{
+	struct record_head head = {.kind = RECORD_OP};
+	void *at;
+
+	(void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	(void)raise(SIGSTOP);
+	for (int i = 0; i < 4; i++) {
+		(void)ring_append(r, &head, "effects", 7, "data", 4, NULL, NULL);
+		(void)ring_append(r, &head, "effects", 7, NULL, 100, NULL, &at);
+		ring_publish(r);
+		ring_release(r, ring_head_seq(r) - 1);
+	}
+	ring_release(r, ring_head_seq(r));
+	(void)ring_append(r, &head, "again", 5, "data", 4, NULL, NULL);
+	_exit(0);
+}
+
+/* Steps through all that one instruction at a time: after each, who attaches must see a whole ring. */
+static void test_kill_at_every_instruction(void **state)
+{
+	struct ring *r;
+	uint8_t *header;
+	uint8_t seen[4096] = {0};
+	int changes = 0;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(ring_create(SMALL, 1, &r), 0);
+	assert_int_equal(add(r, 0, SMALL / 2, 0), 0);
+	assert_int_equal(add(r, 0, ring_free_space(r) - 64 - 500, 0), 0);
+	ring_release(r, 2);
+	header = mmap(NULL, 4096, PROT_READ, MAP_SHARED, ring_fd(r), 0);
+	assert_ptr_not_equal(header, MAP_FAILED);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		publisher(r);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	while (WIFSTOPPED(status)) {
+		if (memcmp(seen, header, sizeof seen)) {
+			struct ring *other;
+
+			memcpy(seen, header, sizeof seen);
+			assert_int_equal(ring_attach(ring_fd(r), &other), 0);
+			ring_check(other);
+			ring_free(other);
+			changes++;
+		}
+		assert_int_equal(ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL), 0);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+	}
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_true(changes > 30);
+	ring_free(r);
+	assert_int_equal(munmap(header, 4096), 0);
+}
+
 /* Attaching must survive anything: flips and random words in the header, and in records. */
 static void test_corrupt_header(void **state)
 {
@@ -438,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_many_small),
 		cmocka_unit_test(test_attach),
 		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_kill_at_every_instruction),
 		cmocka_unit_test(test_corrupt_header),
 		cmocka_unit_test(test_corrupt_record),
 		cmocka_unit_test(test_not_a_ring),
