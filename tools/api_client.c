@@ -1,0 +1,191 @@
+#include "tools/api_client.h"
+
+#include <curl/curl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+
+#define PATH_MAX_ENCODED 4096
+#define CONNECT_TIMEOUT_S 10L
+
+struct api {
+	CURL *curl;
+	const char *socket;
+};
+
+int api_new(const char *socket, struct api **ret, struct err *err)
+{
+	struct api *api = calloc(1, sizeof *api);
+
+	if (api && curl_global_init(CURL_GLOBAL_NOTHING) == CURLE_OK)
+		api->curl = curl_easy_init();
+	if (!api || !api->curl) {
+		api_free(api);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	api->socket = socket;
+	*ret = api;
+	return 0;
+}
+
+void api_free(struct api *api)
+{
+	if (!api)
+		return;
+	curl_easy_cleanup(api->curl);
+	free(api);
+}
+
+int64_t api_int(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+const char *api_str(const json_t *object, const char *key)
+{
+	const char *s = json_string_value(json_object_get(object, key));
+
+	return s ? s : "";
+}
+
+/* Writes http://varve and the path into url, every %s encoded. */
+static int make_url(struct api *api, char *url, size_t size, const char *path, va_list ap)
+{
+	size_t n = (size_t)snprintf(url, size, "http://varve");
+
+	for (; *path; path++) {
+		if (path[0] == '%' && path[1] == 's') {
+			char *word = curl_easy_escape(api->curl, va_arg(ap, const char *), 0);
+			size_t len = word ? strlen(word) : size;
+
+			if (n + len < size) {
+				memcpy(url + n, word, len);
+				n += len;
+			} else {
+				n = size;
+			}
+			curl_free(word);
+			path++;
+		} else if (n + 1 < size) {
+			url[n++] = *path;
+		}
+		if (n >= size)
+			return -ENAMETOOLONG;
+	}
+	url[n] = '\0';
+	return 0;
+}
+
+static size_t receive(char *data, size_t size, size_t n, void *arg)
+{
+	return buf_add(arg, data, size * n) == 0 ? size * n : 0;
+}
+
+/* The number of an errno's name as the daemon sends it. */
+static int code_number(const char *name)
+{
+	if (strcmp(name, "ECORRUPT") == 0)
+		return ECORRUPT;
+	if (strcmp(name, "ETOONEW") == 0)
+		return ETOONEW;
+	for (int code = 1; code < 256; code++) {
+		const char *known = strerrorname_np(code);
+
+		if (known && strcmp(known, name) == 0)
+			return code;
+	}
+	return EIO;
+}
+
+/* The request did not get an answer. */
+static int refuse_transport(struct api *api, CURLcode rc, struct err *err)
+{
+	long os = 0;
+
+	(void)curl_easy_getinfo(api->curl, CURLINFO_OS_ERRNO, &os);
+	if (rc != CURLE_COULDNT_CONNECT)
+		return err_set(err, EIO, "varved did not answer the request: %s", curl_easy_strerror(rc));
+	if (os == EACCES || os == EPERM) {
+		err_set(err, EACCES, "no permission to speak to varved on %s", api->socket);
+		err_hint(err, "run varve as root, or have varved started with --api-group and be in that group");
+		return -EACCES;
+	}
+	return err_set(err, ENOTCONN, "varved is not running: nothing answers on %s", api->socket);
+}
+
+static int refuse_answer(const json_t *answer, long status, struct err *err)
+{
+	const json_t *error = json_object_get(answer, "error");
+
+	if (!error)
+		return err_set(err, EIO, "varved answered the request with HTTP status %ld", status);
+	err_set(err, code_number(api_str(error, "code")), "%s", api_str(error, "message"));
+	err_hint(err, "%s", api_str(error, "hint"));
+	return -err->code;
+}
+
+static int perform(struct api *api, const char *method, const char *url, const char *text, struct buf *answer, long *ret_status,
+		   struct err *err)
+{
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	CURL *c = api->curl;
+	CURLcode rc;
+
+	curl_easy_reset(c); /* keeps the connection */
+	(void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, api->socket);
+	(void)curl_easy_setopt(c, CURLOPT_URL, url);
+	(void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+	/* The environment's proxies are not meant for a local socket. */
+	(void)curl_easy_setopt(c, CURLOPT_PROXY, "");
+	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive);
+	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, answer);
+	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
+	if (text) {
+		(void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, text);
+	} else if (strcmp(method, "POST") == 0) {
+		(void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
+	}
+	rc = curl_easy_perform(c);
+	curl_slist_free_all(headers);
+	if (rc != CURLE_OK)
+		return refuse_transport(api, rc, err);
+	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, ret_status);
+	return 0;
+}
+
+int api_call(struct api *api, const char *method, json_t *body, json_t **ret, struct err *err, const char *path, ...)
+{
+	char url[PATH_MAX_ENCODED];
+	AUTO_FREE char *text = NULL;
+	__attribute__((cleanup(buf_free))) struct buf raw = {0};
+	json_auto_t *answer = NULL;
+	json_error_t where;
+	long status = 0;
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	rc = make_url(api, url, sizeof url, path, ap);
+	va_end(ap);
+	if (rc < 0)
+		return err_set(err, -rc, "the request's names are too long");
+	if (body && !(text = json_dumps(body, JSON_COMPACT)))
+		return err_set(err, EINVAL, "the request is not valid UTF-8");
+	rc = perform(api, method, url, text, &raw, &status, err);
+	if (rc < 0)
+		return rc;
+	answer = json_loadb((const char *)raw.data, raw.len, 0, &where);
+	if (status / 100 != 2)
+		return refuse_answer(answer, status, err);
+	if (!answer)
+		return err_set(err, EPROTO, "varved's answer is not JSON: %s", where.text);
+	if (ret)
+		*ret = steal(&answer);
+	return 0;
+}

@@ -1,0 +1,210 @@
+/* varve check, varve gc: the store proved, and its garbage given back. Checking goes through the daemon where one holds the store, and
+ * otherwise opens the store itself, read-only. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "store/base/cleanup.h"
+#include "store/maint/check.h"
+#include "tools/api_client.h"
+#include "tools/output.h"
+#include "tools/progress.h"
+
+#define POLL_MS 100
+
+/* What was found, from either way of checking. */
+struct finding {
+	const struct cli *cli;
+	json_t *messages; /* borrowed; collects lines for --json */
+};
+
+static void report(void *arg, const char *line)
+{
+	struct finding *f = arg;
+
+	if (f->cli->flags & CLI_JSON)
+		(void)json_array_append_new(f->messages, json_string(line));
+	else
+		(void)printf("%s\n", line);
+}
+
+/* Ends a check: prints its result, an object of counts, and fails if there were errors. */
+static int finish(const struct cli *cli, const json_t *result, const json_t *messages, struct err *err)
+{
+	int64_t errors = api_int(result, "errors"), verified = api_int(result, "bytes_verified");
+	char size[FORMAT_MAX], count[FORMAT_MAX];
+
+	if (cli->flags & CLI_JSON) {
+		json_auto_t *answer = json_pack("{s:O,s:O}", "result", result, "messages", messages);
+
+		if (!answer)
+			return err_set(err, ENOMEM, "out of memory");
+		output_json(answer);
+	} else {
+		output_note(cli, "Checked %lld inodes, %lld directory entries, %lld extents, %lld chunks%s%s",
+			    (long long)api_int(result, "inodes"), (long long)api_int(result, "dirents"),
+			    (long long)api_int(result, "extents"), (long long)api_int(result, "chunks"), verified ? "; verified " : "",
+			    verified ? output_size(cli, size, verified) : "");
+		if (errors == 0)
+			(void)printf("The store is clean\n");
+	}
+	return errors == 0 ? 0 : err_set(err, ECORRUPT, "found %s", output_count(count, errors, "error"));
+}
+
+static int check_offline(struct cli *cli, bool data, struct err *err)
+{
+	struct store_options options = STORE_OPTIONS_DEFAULT;
+	json_auto_t *messages = json_array();
+	json_auto_t *result = NULL;
+	struct finding finding = {cli, messages};
+	struct check_result r = {0};
+	struct store *s;
+	int rc, closed;
+
+	options.flags = STORE_READONLY | STORE_NO_THREADS;
+	rc = store_open(cli->store, &options, &s, err);
+	if (rc < 0)
+		return rc;
+	output_note(cli, "Checking %s without a daemon", cli->store);
+	rc = check_store(s, data ? CHECK_DATA : 0, report, &finding, &r, err);
+	closed = store_close(s, rc < 0 ? NULL : err);
+	if (rc < 0 || closed < 0)
+		return rc < 0 ? rc : closed;
+	result = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "inodes", (json_int_t)r.inodes, "dirents", (json_int_t)r.dirents, "extents",
+			   (json_int_t)r.extents, "chunks", (json_int_t)r.chunks, "bytes_verified", (json_int_t)r.bytes_verified,
+			   "errors", (json_int_t)r.errors);
+	return finish(cli, result, messages, err);
+}
+
+/* Prints those messages of a job that were not printed yet. */
+static void print_messages(const struct cli *cli, struct progress *bar, const json_t *messages, size_t *printed)
+{
+	for (; *printed < json_array_size(messages); (*printed)++) {
+		if (cli->flags & CLI_JSON)
+			continue;
+		progress_clear(bar);
+		(void)printf("%s\n", json_string_value(json_array_get(messages, *printed)));
+	}
+}
+
+/* Waits for a job, and shows how far it is. *ret is the job as it ended, to be released. */
+static int job_wait(struct cli *cli, const char *label, const json_t *answer, json_t **ret, struct err *err)
+{
+	json_auto_t *job = json_incref(json_object_get(answer, "job"));
+	struct progress bar;
+	char id[FORMAT_MAX];
+	size_t printed = 0;
+	int rc = 0;
+
+	if (json_is_string(json_object_get(job, "id")))
+		(void)snprintf(id, sizeof id, "%s", api_str(job, "id"));
+	else
+		(void)snprintf(id, sizeof id, "%lld", (long long)api_int(job, "id"));
+	progress_begin(&bar, cli, label);
+	for (;;) {
+		json_t *next = NULL;
+
+		print_messages(cli, &bar, json_object_get(job, "messages"), &printed);
+		if (strcmp(api_str(job, "state"), "running") != 0)
+			break;
+		progress_set(&bar, json_number_value(json_object_get(job, "progress")));
+		(void)nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
+		rc = api_call(cli->api, "GET", NULL, &next, err, "/v1/jobs/%s", id);
+		if (rc < 0)
+			break;
+		json_decref(job);
+		job = next;
+	}
+	progress_clear(&bar);
+	if (rc == 0)
+		*ret = steal(&job);
+	return rc;
+}
+
+static int check_online(struct cli *cli, bool data, struct err *err)
+{
+	json_auto_t *body = json_pack("{s:b}", "data", data);
+	json_auto_t *answer = NULL;
+	json_auto_t *job = NULL;
+	const json_t *error;
+	int rc = api_call(cli->api, "POST", body, &answer, err, "/v1/check");
+
+	if (rc == 0)
+		rc = job_wait(cli, "Checking", answer, &job, err);
+	if (rc < 0)
+		return rc;
+	error = json_object_get(job, "error");
+	if (strcmp(api_str(job, "state"), "done") != 0) {
+		err_set(err, EIO, "%s", *api_str(error, "message") ? api_str(error, "message") : "the check did not come to its end");
+		err_hint(err, "%s", api_str(error, "hint"));
+		return -EIO;
+	}
+	return finish(cli, json_object_get(job, "result"), json_object_get(job, "messages"), err);
+}
+
+static bool same_directory(const char *a, const char *b)
+{
+	AUTO_FREE char *real_a = realpath(a, NULL);
+	AUTO_FREE char *real_b = realpath(b, NULL);
+
+	return real_a && real_b && strcmp(real_a, real_b) == 0;
+}
+
+static int check_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	bool data = args_has(args, "data");
+	json_auto_t *status = NULL;
+	int rc = api_call(cli->api, "GET", NULL, &status, err, "/v1/status");
+
+	/* A daemon may be there and serve another store than the one asked for. */
+	if (rc == 0 && (!(cli->flags & CLI_STORE_GIVEN) || same_directory(cli->store, api_str(status, "store"))))
+		return check_online(cli, data, err);
+	if (rc < 0 && rc != -ENOTCONN)
+		return rc;
+	rc = check_offline(cli, data, err);
+	if (rc == -EBUSY)
+		err_hint(err, "a daemon holds this store: say where it listens with --api");
+	return rc;
+}
+
+static int gc_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	json_auto_t *answer = NULL;
+	char size[FORMAT_MAX];
+	int rc = api_call(cli->api, "POST", NULL, &answer, err, "/v1/gc");
+
+	(void)args;
+	if (rc < 0)
+		return rc;
+	if (cli->flags & CLI_JSON)
+		output_json(answer);
+	else
+		(void)printf("Freed %s\n", output_size(cli, size, api_int(answer, "freed_bytes")));
+	return 0;
+}
+
+static const struct args_option check_options[] = {
+	{"data", 0, NULL, "also read and verify every chunk"},
+	{0},
+};
+
+const struct command cmd_check = {
+	.name = "check",
+	.fn = check_run,
+	.synopsis = "[--data]",
+	.help = "prove that the store is consistent",
+	.details = "Recounts references, sizes and links from the files themselves, and says each thing that does not\n"
+		   "add up. It changes nothing. Through the daemon where one runs, and directly where none does.",
+	.options = check_options,
+	.also = "fsck scrub verify",
+};
+
+const struct command cmd_gc = {
+	.name = "gc",
+	.fn = gc_run,
+	.synopsis = "",
+	.help = "finish freeing what was removed, now",
+	.details = "The daemon does this by itself in the background.",
+	.also = "prune trim collect",
+};
