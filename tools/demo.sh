@@ -125,7 +125,7 @@ pgrun psql -h "$D/run" -p 15432 -c "drop table pgbench_accounts, pgbench_tellers
 pgrun pg_ctl -D "$D/mnt/shop/data" -m fast -w -s stop
 
 chapter "Rolled back"
-run varve rollback shop@before-lunch
+run varve --yes rollback shop@before-lunch
 # The server was running in the snapshot, so its pid file is in it; that pid may be anyone's by now.
 run rm -f mnt/shop/data/postmaster.pid
 start "$D/mnt/shop/data" 15432

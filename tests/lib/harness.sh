@@ -13,6 +13,8 @@
 # Only what this script started is ended, by pid, also when it is interrupted.
 
 set -u
+# On a terminal varve asks before it removes something; here nobody is there to answer.
+exec </dev/null
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 B=${B:-$HERE/build/out}
 VARVE=${VARVE:-$B/varve}
