@@ -199,6 +199,8 @@ int row_update(struct meta *m, enum table t, const struct value *cols)
 		if (!ret)
 			ret = run(m, d->put, d, cols, n);
 	}
+	if (!ret && t == T_CHUNK)
+		counter_seen(m, COUNTER_PACK, cols[1].i); /* moved to another pack */
 	if (!ret && t == T_BRANCH)
 		ret = branch_row_put(m, cols);
 	return ret ? ret : encode(m, CHANGE_UPDATE, t, cols, n);

@@ -125,7 +125,7 @@ static int others(struct history *h)
 	struct number_row number = {.number = meta_next_number(h->m), .kind = NUMBER_HEAD, .epoch = META_HEAD};
 	struct value reap[] = {VI(meta_next_id(h->m)), VI(1), VI(0), VI(META_LIVE), VI(META_HEAD)};
 	struct value orphan[] = {VI(1), VI(meta_next_id(h->m))};
-	struct value purge[] = {VI(meta_next_id(h->m)), VI(1), VI(2), VI(3)};
+	struct value purge[] = {VI(meta_next_id(h->m)), VI(1), VI(2), VI(3), VI(4)};
 	int ret = number_put(h->m, &number);
 
 	if (!ret)

@@ -1,0 +1,78 @@
+#include "tests/unit/meta/fixture.h"
+
+#include "store/meta/schema.h"
+
+/* Every statement fits the schema. */
+static void test_statements(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	for (unsigned id = 0; id < SQL_COUNT; id++) {
+		sqlite3_stmt *st = NULL;
+
+		/* sql_stmt would prepare only the first of the pragmas. */
+		if (sqlite3_prepare_v2(f.m->db, sql_text(id), -1, &st, NULL) != SQLITE_OK)
+			fail_msg("%s: %s", sql_text(id), sqlite3_errmsg(f.m->db));
+		(void)sqlite3_finalize(st);
+	}
+	fixture_close(&f);
+}
+
+static int parameters(struct meta *m, enum sql_id id)
+{
+	sqlite3_stmt *st = NULL;
+
+	assert_int_equal(sql_stmt(m, id, &st), 0);
+	return sqlite3_bind_parameter_count(st);
+}
+
+/* What row.c is told of a table is what the table is. */
+static void test_tables(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	assert_null(schema_table(T_COUNT));
+	for (unsigned t = 0; t < T_COUNT; t++) {
+		const struct table_desc *d = schema_table(t);
+		int n = (int)strlen(d->cols), seen = 0, keys = 0;
+		sqlite3_stmt *st = NULL;
+
+		assert_true(n <= SCHEMA_COLS_MAX);
+		assert_int_equal(parameters(f.m, d->put), n);
+		if (d->update != SQL_COUNT)
+			assert_int_equal(parameters(f.m, d->update), n);
+		if (d->del != SQL_COUNT)
+			assert_int_equal(parameters(f.m, d->del), d->key_count);
+		assert_int_equal(sqlite3_prepare_v2(f.m->db, "SELECT name, type, pk FROM pragma_table_info(?1) ORDER BY cid", -1, &st,
+						    NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_bind_text(st, 1, d->name, -1, SQLITE_STATIC), SQLITE_OK);
+		for (; sqlite3_step(st) == SQLITE_ROW; seen++) {
+			const char *type = (const char *)sqlite3_column_text(st, 1);
+
+			assert_int_equal(d->cols[seen], *type - 'A' + 'a');
+			keys += sqlite3_column_int(st, 2) > 0;
+			/* The key comes first, and then `since`. */
+			assert_int_equal(sqlite3_column_int(st, 2), seen < (int)d->key_count ? seen + 1 : 0);
+			if (d->versioned && seen == (int)d->key_count)
+				assert_string_equal(sqlite3_column_text(st, 0), "since");
+		}
+		assert_int_equal(seen, n);
+		assert_int_equal(keys, d->key_count);
+		assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+	}
+	fixture_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_statements),
+		cmocka_unit_test(test_tables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
