@@ -59,11 +59,12 @@ void meta_committed(const struct meta *m, uint64_t *ret_rows_seq, uint64_t *ret_
 bool meta_dirty(const struct meta *m);
 /* Makes the last commit durable (fdatasync of the WAL). Any thread. */
 int meta_sync_wal(struct meta *m);
-/* Moves WAL content into the database file (PASSIVE), on a connection of its own. Any thread, one at a time. */
+/* Moves WAL content into the database file (PASSIVE), on a connection of its own: what it can at the moment. Any thread, one at a time. */
 int meta_checkpoint(struct meta *m);
 /* Bytes in the WAL. */
 uint64_t meta_wal_size(const struct meta *m);
-/* Called right after meta_commit with no operation in between: finishes the checkpoint so that the WAL starts over. */
+/* Called right after meta_commit with no operation in between: finishes the checkpoint so that the WAL starts over. It flushes WAL and
+ * database: little is left to do right after a meta_checkpoint. -EBUSY while another process reads. */
 int meta_reset_wal(struct meta *m);
 
 /* --- counters: kept in memory, written at commit, raised by meta_apply as it sees ids --- */

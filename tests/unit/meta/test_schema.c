@@ -20,6 +20,38 @@ static void test_statements(void **state)
 	fixture_close(&f);
 }
 
+/* No statement reads a whole table or sorts, whatever the table's size, but for these. */
+static void test_plans(void **state)
+{
+	static const enum sql_id whole[] = {
+		SQL_COUNTER_ALL, SQL_BRANCH_ALL, /* when the database is opened */
+		SQL_PURGE_FIRST, SQL_REAP_FIRST, /* the first row only */
+		SQL_REAP_BRANCH_BUSY,		 /* once a branch */
+	};
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	for (unsigned id = 0; id < SQL_COUNT; id++) {
+		char *explain = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql_text(id));
+		bool may_scan = false;
+		sqlite3_stmt *st = NULL;
+
+		for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+			may_scan |= whole[i] == id;
+		assert_int_equal(sqlite3_prepare_v2(f.m->db, explain, -1, &st, NULL), SQLITE_OK);
+		while (sqlite3_step(st) == SQLITE_ROW) {
+			const char *step = (const char *)sqlite3_column_text(st, 3);
+
+			if (strstr(step, "TEMP B-TREE") || (!may_scan && strstr(step, "SCAN ") && !strstr(step, "CONSTANT ROW")))
+				fail_msg("%s: %s", sql_text(id), step);
+		}
+		assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+		sqlite3_free(explain);
+	}
+	fixture_close(&f);
+}
+
 static int parameters(struct meta *m, enum sql_id id)
 {
 	sqlite3_stmt *st = NULL;
@@ -71,6 +103,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_statements),
+		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_tables),
 	};
 
