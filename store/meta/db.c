@@ -1,7 +1,7 @@
 /* The open database: one connection that carries all operations inside one long write transaction, and a second one that
  * checkpoints.
  *
- * States: no transaction (after open, commit and rollback) -> in_txn at the first meta_op_begin -> in_op between begin and
+ * States: no transaction (after a commit) -> in_txn at the first statement, be it a read -> in_op between meta_op_begin and
  * end or abort. `lost` means that SQLite rolled the transaction back by itself (a full disk at COMMIT, an I/O error): nothing but
  * meta_rollback is of use then. With cache_spill off nothing of a transaction reaches the files before COMMIT.
  *
@@ -39,7 +39,7 @@ static int conn_open(const char *dir, int flags, sqlite3 **ret)
 	int rc = vfs_register();
 
 	if (rc)
-		return sql_errno(NULL, rc);
+		return sql_errno(rc);
 	if (asprintf(&path, "%s/" DB_NAME, dir) < 0)
 		return -ENOMEM;
 	rc = sqlite3_open_v2(path, &db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE, VFS_NAME);
@@ -49,7 +49,7 @@ static int conn_open(const char *dir, int flags, sqlite3 **ret)
 		rc = sqlite3_exec(db, sql_text(SQL_PRAGMAS), NULL, NULL, NULL);
 	if (rc != SQLITE_OK) {
 		(void)sqlite3_close_v2(db);
-		return sql_errno(NULL, rc);
+		return sql_errno(rc);
 	}
 	*ret = db;
 	return 0;
@@ -81,7 +81,7 @@ int meta_create(const char *dir, struct err *err)
 		rc = sqlite3_exec(db, sql_text(SQL_COMMIT), NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-	ret = sql_errno(NULL, rc);
+	ret = sql_errno(rc);
 	if (ret)
 		(void)err_set(err, -ret, "cannot make the tables of %s/" DB_NAME ": %s", dir, sqlite3_errmsg(db));
 	rc = sqlite3_close(db);
@@ -195,15 +195,16 @@ void meta_free(struct meta *m)
 	free(m);
 }
 
-static int begin(struct meta *m)
+/* Ends a transaction that holds no operation: opened by reads, or for a setting. */
+static int end_plain(struct meta *m)
 {
 	int ret;
 
-	if (m->in_txn)
-		return 0;
-	ret = sql_exec(m, SQL_BEGIN);
+	assert(!m->in_op && !m->dirty);
+	sql_reset_all(m);
+	ret = m->in_txn ? sql_exec(m, SQL_COMMIT) : 0;
 	if (!ret)
-		m->in_txn = true;
+		m->in_txn = false;
 	return ret;
 }
 
@@ -214,7 +215,7 @@ int meta_op_begin(struct meta *m)
 	assert(!m->in_op);
 	if (m->lost)
 		return -EIO;
-	ret = begin(m);
+	ret = sql_begin(m);
 	if (!ret)
 		ret = sql_exec(m, SQL_SAVEPOINT);
 	if (ret)
@@ -299,7 +300,7 @@ int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq)
 	m->counters[COUNTER_DATA_SEQ] = (int64_t)data_seq;
 	if (!m->in_txn && !meta_dirty(m))
 		return 0;
-	ret = begin(m);
+	ret = sql_begin(m);
 	if (!ret)
 		ret = counter_store(m);
 	if (!ret)
@@ -335,7 +336,7 @@ static int checkpoint(struct meta *m, int mode)
 
 	if (rc == SQLITE_OK && mode != SQLITE_CHECKPOINT_PASSIVE)
 		atomic_store(&m->wal_bytes, 0);
-	return sql_errno(NULL, rc);
+	return sql_errno(rc);
 }
 
 int meta_checkpoint(struct meta *m)
@@ -353,9 +354,9 @@ uint64_t meta_wal_size(const struct meta *m)
 
 int meta_reset_wal(struct meta *m)
 {
-	assert(!m->in_txn);
-	sql_reset_all(m);
-	return checkpoint(m, SQLITE_CHECKPOINT_RESTART);
+	int ret = end_plain(m);
+
+	return ret ? ret : checkpoint(m, SQLITE_CHECKPOINT_RESTART);
 }
 
 int meta_setting_put(struct meta *m, const char *key, const void *value, size_t len)
@@ -363,16 +364,17 @@ int meta_setting_put(struct meta *m, const char *key, const void *value, size_t 
 	sqlite3_stmt *st;
 	int ret;
 
-	assert(!m->in_txn);
+	assert(!m->in_op && !m->dirty);
 	ret = sql_stmt(m, SQL_SETTING_PUT, &st);
 	if (ret)
 		return ret;
 	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_blob64(st, 2, value, len, SQLITE_STATIC);
 	ret = sql_step(m, st);
-	if (ret < 0)
-		return ret;
-	ret = meta_sync_wal(m);
+	if (ret > 0)
+		ret = end_plain(m);
+	if (!ret)
+		ret = meta_sync_wal(m);
 	return ret ? ret : load_secret(m);
 }
 
@@ -418,7 +420,7 @@ static int integrity_sql(sqlite3 *db, struct err *err)
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(st);
 	if (rc != SQLITE_ROW)
-		ret = err_set(err, -sql_errno(NULL, rc), "metadata: %s", sqlite3_errmsg(db));
+		ret = err_set(err, -sql_errno(rc), "metadata: %s", sqlite3_errmsg(db));
 	else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
 		ret = err_set(err, ECORRUPT, "metadata: %s", (const char *)sqlite3_column_text(st, 0));
 	(void)sqlite3_finalize(st);
@@ -438,7 +440,7 @@ int meta_integrity(struct meta *m, struct err *err)
 	if (rc == SQLITE_OK)
 		rc = vfs_scan(file, &page);
 	if (rc != SQLITE_OK) {
-		ret = sql_errno(NULL, rc);
+		ret = sql_errno(rc);
 		return err_set(err, -ret, "metadata: page %lld of " DB_NAME ": %s", (long long)page, err_name(-ret));
 	}
 	return integrity_sql(m->checkpoint_db, err);

@@ -40,7 +40,7 @@ struct branch_undo {
 struct meta {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[SQL_COUNT];
-	bool in_txn; /* a write transaction is open; false again when SQLite rolled it back */
+	bool in_txn; /* a write transaction is open, perhaps only for reading; false again when SQLite rolled it back */
 	bool in_op;
 	bool lost;
 	bool dirty;  /* rows changed since the last commit */
@@ -81,7 +81,8 @@ int branch_store_totals(struct meta *m);
 void branch_free_all(struct meta *m);
 
 /* sql.c */
-int sql_errno(sqlite3 *db, int rc); /* -errno of an SQLite result code */
+int sql_errno(int rc); /* -errno of an SQLite result code */
+int sql_begin(struct meta *m); /* opens the write transaction if there is none */
 void sql_reset_all(struct meta *m);
 void sql_finalize_all(struct meta *m);
 int sql_exec(struct meta *m, enum sql_id id); /* a statement without parameters and rows */

@@ -79,7 +79,7 @@ static int run(struct meta *m, enum sql_id id, const struct table_desc *d, const
 
 	if (ret)
 		return ret;
-	ret = sql_errno(NULL, bind(st, d, cols, n));
+	ret = sql_errno(bind(st, d, cols, n));
 	if (!ret)
 		ret = sql_step(m, st);
 	return ret < 0 ? ret : 0;

@@ -11,10 +11,8 @@ const char *sql_text(enum sql_id id)
 	return texts[id];
 }
 
-int sql_errno(sqlite3 *db, int rc)
+int sql_errno(int rc)
 {
-	int ext = db ? sqlite3_extended_errcode(db) : rc;
-
 	if (rc == SQLITE_IOERR_DATA || rc == SQLITE_IOERR_CORRUPTFS)
 		return -ECORRUPT;
 	switch (rc & 0xff) {
@@ -39,16 +37,17 @@ int sql_errno(sqlite3 *db, int rc)
 	case SQLITE_TOOBIG:
 		return -E2BIG;
 	default:
-		return ext == SQLITE_IOERR_DATA ? -ECORRUPT : -EIO;
+		return -EIO;
 	}
 }
 
-/* Looks whether SQLite rolled the write transaction back because of an error. */
+/* Looks whether the write transaction is of use after an error: SQLite rolls it back after some, and refuses further writes in it after
+ * SQLITE_CORRUPT (its extended codes aside, see vfs.c). */
 static int failed(struct meta *m, int rc)
 {
-	int ret = sql_errno(m->db, rc);
+	int ret = sql_errno(rc);
 
-	if (m->in_txn && sqlite3_get_autocommit(m->db)) {
+	if (m->in_txn && (rc == SQLITE_CORRUPT || sqlite3_get_autocommit(m->db))) {
 		m->in_txn = false;
 		m->lost = true;
 	}
@@ -58,8 +57,13 @@ static int failed(struct meta *m, int rc)
 int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
 {
 	sqlite3_stmt **st = &m->stmts[id];
-	int rc;
+	bool controls = id >= SQL_BEGIN && id <= SQL_ROLLBACK_TO;
+	int err, rc;
 
+	/* Reads too are several times cheaper inside a transaction, which takes and gives back the WAL's locks only once. */
+	err = controls ? 0 : sql_begin(m);
+	if (err)
+		return err;
 	if (*st) {
 		(void)sqlite3_reset(*st);
 	} else {
@@ -92,6 +96,15 @@ int sql_exec(struct meta *m, enum sql_id id)
 		return ret;
 	ret = sql_step(m, st);
 	return ret < 0 ? ret : 0;
+}
+
+int sql_begin(struct meta *m)
+{
+	int ret = m->in_txn || m->lost ? 0 : sql_exec(m, SQL_BEGIN);
+
+	if (!ret && !m->lost)
+		m->in_txn = true;
+	return ret;
 }
 
 void sql_reset_all(struct meta *m)

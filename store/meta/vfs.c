@@ -6,6 +6,11 @@
  *   another's place does not check either), little-endian. Written when a page goes to the file, checked when a whole page is
  *   read from it. SQLite reads parts of page 1 too (its header, before it knows the page size); those are not checked.
  *
+ * A page that does not check must not end the long transaction, or one rotten page would cost everybody's operations, again and again.
+ * After an I/O error, be it of a read (SQLITE_IOERR_DATA is one), SQLite rolls the transaction back, and after plain SQLITE_CORRUPT it
+ * refuses all further writes in it, since the failed statement may be half done; an extended code of SQLITE_CORRUPT does neither.
+ * What was half done is undone by the operation's savepoint.
+ *
  * Frames of the WAL carry SQLite's own checksums, which recovery checks.
  *
  * Memory mapping is not offered (methods version 2): what is mapped cannot be checked. */
@@ -95,7 +100,7 @@ static int shim_read(sqlite3_file *f, void *buf, int len, sqlite3_int64 off)
 		rc = s->real->pMethods->xRead(s->real, buf, len, off);
 	if (!rc && is_whole_page(s, len, off) && !page_holds(buf, off / META_PAGE_SIZE + 1)) {
 		log_error("%s: page %lld does not match its checksum", s->path, (long long)(off / META_PAGE_SIZE + 1));
-		return SQLITE_IOERR_DATA;
+		return VFS_CORRUPT_SUM;
 	}
 	return rc;
 }
@@ -286,7 +291,7 @@ int vfs_scan(sqlite3_file *file, int64_t *ret_page)
 		if (!rc)
 			rc = s->real->pMethods->xRead(s->real, s->page, META_PAGE_SIZE, (n - 1) * META_PAGE_SIZE);
 		if (!rc && !page_holds(s->page, n) && !is_zero(s->page, META_PAGE_SIZE))
-			rc = SQLITE_IOERR_DATA;
+			rc = VFS_CORRUPT_SUM;
 		if (rc)
 			*ret_page = n;
 	}
