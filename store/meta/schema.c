@@ -61,7 +61,8 @@ static const char schema_sql[] =
 	"CREATE TABLE reap(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, p INTEGER NOT NULL, v INTEGER NOT NULL,"
 	" n INTEGER NOT NULL);"
 	"CREATE TABLE orphan(branch INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY(branch, ino)) WITHOUT ROWID;"
-	"CREATE TABLE purge(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, ino INTEGER NOT NULL, epoch INTEGER NOT NULL);"
+	"CREATE TABLE purge(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, ino INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+	" off INTEGER NOT NULL);"
 	"CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE setting(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
 	"PRAGMA application_id=" STR(SCHEMA_APPLICATION_ID) ";"
@@ -82,7 +83,7 @@ static const struct table_desc tables[T_COUNT] = {
 	TABLE(NUMBER, "number", "iiiii", 1, false, NUMBER_UPDATE),
 	TABLE(REAP, "reap", "iiiii", 1, false, REAP_UPDATE),
 	TABLE(ORPHAN, "orphan", "ii", 2, false, COUNT), /* nothing but a key */
-	TABLE(PURGE, "purge", "iiii", 1, false, PURGE_UPDATE),
+	TABLE(PURGE, "purge", "iiiii", 1, false, PURGE_UPDATE),
 	[T_COUNTER] = {"counter", "ti", 1, false, SQL_COUNTER_PUT, SQL_COUNT, SQL_COUNT},
 };
 
@@ -119,7 +120,7 @@ int schema_check(sqlite3 *db, struct err *err)
 	if (rc == SQLITE_OK)
 		rc = pragma_int(db, "PRAGMA user_version", &version);
 	if (rc != SQLITE_OK) {
-		int ret = sql_errno(db, rc);
+		int ret = sql_errno(rc);
 
 		return err_set(err, -ret, "cannot read the metadata database: %s", sqlite3_errmsg(db));
 	}

@@ -69,8 +69,8 @@ SQL(REAP_UPDATE, "UPDATE reap SET branch=?2, p=?3, v=?4, n=?5 WHERE id=?1")
 SQL(REAP_DELETE, "DELETE FROM reap WHERE id=?1")
 SQL(ORPHAN_PUT, "INSERT OR REPLACE INTO orphan VALUES(?1,?2)")
 SQL(ORPHAN_DELETE, "DELETE FROM orphan WHERE branch=?1 AND ino=?2")
-SQL(PURGE_PUT, "INSERT OR REPLACE INTO purge VALUES(?1,?2,?3,?4)")
-SQL(PURGE_UPDATE, "UPDATE purge SET branch=?2, ino=?3, epoch=?4 WHERE id=?1")
+SQL(PURGE_PUT, "INSERT OR REPLACE INTO purge VALUES(?1,?2,?3,?4,?5)")
+SQL(PURGE_UPDATE, "UPDATE purge SET branch=?2, ino=?3, epoch=?4, off=?5 WHERE id=?1")
 SQL(PURGE_DELETE, "DELETE FROM purge WHERE id=?1")
 SQL(COUNTER_PUT, "INSERT OR REPLACE INTO counter VALUES(?1,?2)")
 
@@ -109,14 +109,55 @@ SQL(PACK_NEXT, "SELECT min(coalesce((SELECT min(pack) FROM chunk WHERE pack>?1),
 	       " WHERE pack>?1), ?2))")
 SQL(PACK_USAGE, "SELECT coalesce(sum(stored_len), 0), count(*) FROM chunk WHERE pack=?1")
 
-/* --- inode.c --- */
+/* --- inode.c; the shape of GET and WALK statements is told in version.h --- */
+#define INODE_COLS                                                                                                    \
+	"ino, NULL, until, since, mode, uid, gid, nlink, rdev, size, alloc, atime, mtime, ctime, btime, inherit, parent, flags"
+SQL(INODE_GET, "SELECT " INODE_COLS " FROM inode WHERE branch=?1 AND ino=?3 AND until>?2 ORDER BY until LIMIT 1")
+SQL(INODE_WALK, "SELECT " INODE_COLS " FROM inode WHERE branch=?1 AND (ino,until)>(?3,?5) ORDER BY ino, until")
+#undef INODE_COLS
+SQL(ORPHAN_NEXT, "SELECT branch, ino FROM orphan WHERE (branch,ino)>(?1,?2) ORDER BY branch, ino LIMIT 1")
 
 /* --- dirent.c --- */
+#define DIRENT_COLS "hash, name, until, since, ino, type"
+SQL(DIRENT_GET, "SELECT " DIRENT_COLS " FROM dirent WHERE branch=?1 AND parent=?3 AND hash=?4 AND name=?5 AND until>?2"
+		" ORDER BY until LIMIT 1")
+SQL(DIRENT_WALK, "SELECT " DIRENT_COLS " FROM dirent WHERE branch=?1 AND parent=?2 AND (hash,name,until)>(?3,?4,?5)"
+		 " ORDER BY hash, name, until")
+SQL(DIRENT_BY_INO, "SELECT " DIRENT_COLS ", parent FROM dirent INDEXED BY dirent_ino WHERE branch=?1 AND ino=?3 AND until>?2"
+		   " AND since<=?2")
+#undef DIRENT_COLS
 
 /* --- xattr.c --- */
+#define XATTR_COLS "0, name, until, since, value IS NOT NULL"
+SQL(XATTR_GET, "SELECT " XATTR_COLS ", value FROM xattr WHERE branch=?1 AND ino=?3 AND name=?5 AND until>?2 ORDER BY until LIMIT 1")
+SQL(XATTR_WALK, "SELECT " XATTR_COLS " FROM xattr WHERE branch=?1 AND ino=?2 AND (name,until)>(?4,?5) ORDER BY name, until")
+#undef XATTR_COLS
 
-/* --- extent_map.c and its splits --- */
+/* --- extent_scan.c, and what is built on it --- */
+#define EXTENT_COLS "off, NULL, until, since, chunk, len, choff"
+SQL(EXTENT_GET, "SELECT " EXTENT_COLS " FROM extent WHERE branch=?1 AND ino=?3 AND off=?4 AND until>?2 ORDER BY until LIMIT 1")
+SQL(EXTENT_WALK, "SELECT " EXTENT_COLS " FROM extent WHERE branch=?1 AND ino=?2 AND (off,until)>(?3,?5) ORDER BY off, until")
+SQL(EXTENT_BACK, "SELECT " EXTENT_COLS " FROM extent WHERE branch=?1 AND ino=?2 AND off<?3 AND off>=?4 ORDER BY off DESC, until DESC")
+#undef EXTENT_COLS
 
-/* --- reap.c --- */
+/* --- purge.c --- */
+SQL(PURGE_FIRST, "SELECT id, branch, ino, epoch, off FROM purge ORDER BY id LIMIT 1")
+
+/* --- reap.c; rows of a branch by `until`, and those of one `until` by `since` --- */
+SQL(REAP_FIRST, "SELECT id, branch, p, v, n FROM reap ORDER BY id LIMIT 1")
+SQL(REAP_BRANCH_BUSY, "SELECT EXISTS(SELECT 1 FROM reap WHERE branch=?1) OR EXISTS(SELECT 1 FROM purge WHERE branch=?1)")
+#define NEXT_UNTIL(table) "SELECT until FROM " #table " INDEXED BY " #table "_history WHERE branch=?1 AND until>?2 ORDER BY until LIMIT 1"
+#define OF_UNTIL(table) " FROM " #table " INDEXED BY " #table "_history WHERE branch=?1 AND until=?2 AND since>?3 AND since<=?4 LIMIT 1"
+SQL(REAP_INODE_UNTIL, NEXT_UNTIL(inode))
+SQL(REAP_DIRENT_UNTIL, NEXT_UNTIL(dirent))
+SQL(REAP_XATTR_UNTIL, NEXT_UNTIL(xattr))
+SQL(REAP_EXTENT_UNTIL, NEXT_UNTIL(extent))
+SQL(REAP_INODE, "SELECT ino" OF_UNTIL(inode))
+SQL(REAP_DIRENT, "SELECT parent, hash, name" OF_UNTIL(dirent))
+SQL(REAP_XATTR, "SELECT ino, name" OF_UNTIL(xattr))
+SQL(REAP_EXTENT, "SELECT ino, off, chunk" OF_UNTIL(extent))
+#undef NEXT_UNTIL
+#undef OF_UNTIL
 
 /* --- flatten.c --- */
+SQL(FLATTEN_HIDDEN_SINCE, "SELECT since FROM inode WHERE branch=?1 AND ino=?2 AND (mode=0 OR inherit<=?3) ORDER BY until LIMIT 1")
