@@ -120,6 +120,11 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(TLIB_OBJS) $(unit_libs_$(1):%
 endef
 $(foreach m,$(STORE_MODULES),$(eval $(call unit_rule,$(m))))
 
+# A unit test of tools links what is not main or a command, and so needs no engine.
+$(B)/tests/unit/tools/%: $(B)/tests/unit/tools/%.o $(filter-out %/main.o $(B)/tools/cmd_%,$(TOOLS_OBJS)) $(B)/libbase.a
+	@$(if $(Q),echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs $(PKGS_tools) cmocka)
+
 .PHONY: unit-bins
 unit-bins: $(UNIT_BINS)
 

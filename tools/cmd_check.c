@@ -157,6 +157,10 @@ static int check_run(struct cli *cli, const struct args *args, struct err *err)
 	json_auto_t *status = NULL;
 	int rc = api_call(cli->api, "GET", NULL, &status, err, "/v1/status");
 
+	if (args->n_words) {
+		cli->store = args->words[0];
+		cli->flags |= CLI_STORE_GIVEN;
+	}
 	/* A daemon may be there and serve another store than the one asked for. */
 	if (rc == 0 && (!(cli->flags & CLI_STORE_GIVEN) || same_directory(cli->store, api_str(status, "store"))))
 		return check_online(cli, data, err);
@@ -192,12 +196,13 @@ static const struct args_option check_options[] = {
 const struct command cmd_check = {
 	.name = "check",
 	.fn = check_run,
-	.synopsis = "[--data]",
+	.synopsis = "[--data] [STORE]",
 	.help = "prove that the store is consistent",
 	.details = "Recounts references, sizes and links from the files themselves, and says each thing that does not\n"
 		   "add up. It changes nothing. Through the daemon where one runs, and directly where none does.",
 	.options = check_options,
 	.also = "fsck scrub verify",
+	.words_max = 1,
 };
 
 const struct command cmd_gc = {

@@ -14,24 +14,26 @@ const char *format_size(char out[FORMAT_MAX], uint64_t bytes)
 {
 	static const char units[] = "KMGTPE";
 	unsigned shift = 10, unit = 0;
-	uint64_t tenths;
+	uint64_t whole, rest, tenths; /* of the unit; rest in 1024ths */
 
 	if (bytes < 1024) {
 		(void)snprintf(out, FORMAT_MAX, "%uB", (unsigned)bytes);
 		return out;
 	}
-	/* Rounded tenths of a unit; what rounds up to 1024 belongs to the next one. The parts are taken apart so that nothing overflows. */
 	for (;; shift += 10, unit++) {
-		uint64_t rest = (bytes & ((UINT64_C(1) << shift) - 1)) >> (shift - 10);
-
-		tenths = (bytes >> shift) * 10 + (rest * 10 + 512) / 1024;
-		if (tenths < 10235 || !units[unit + 1])
+		whole = bytes >> shift;
+		rest = (bytes >> (shift - 10)) & 1023;
+		/* What would round up to 1024 belongs to the next unit. */
+		if (whole + (rest >= 512) < 1024 || !units[unit + 1])
 			break;
 	}
-	if (tenths < 1000 && bytes & ((UINT64_C(1) << shift) - 1))
+	tenths = whole * 10 + (rest * 10 + 512) / 1024;
+	if ((bytes & ((UINT64_C(1) << shift) - 1)) == 0)
+		(void)snprintf(out, FORMAT_MAX, "%u%c", (unsigned)whole, units[unit]);
+	else if (tenths < 1000)
 		(void)snprintf(out, FORMAT_MAX, "%u.%u%c", (unsigned)tenths / 10, (unsigned)tenths % 10, units[unit]);
 	else
-		(void)snprintf(out, FORMAT_MAX, "%u%c", (unsigned)(tenths + 5) / 10, units[unit]);
+		(void)snprintf(out, FORMAT_MAX, "%u%c", (unsigned)(whole + (rest >= 512)), units[unit]);
 	return out;
 }
 
