@@ -1,5 +1,6 @@
-/* Branches in memory: one struct for each row, in a hash table by id, kept until meta_free even when dropped. The structs follow
- * the rows through branch_row_put and branch_row_deleted, which row.c calls for every change of a row, live or applied. */
+/* Branches in memory: one struct for each row, in a hash table by id, kept until meta_free even when dropped. The
+ * structs follow the rows through branch_row_put and branch_row_deleted, which row.c calls for every change of a
+ * row, live or applied. */
 #include "store/meta/branch.h"
 
 #include <assert.h>

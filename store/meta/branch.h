@@ -1,8 +1,8 @@
 /* Branches: lines of history. A branch has a parent view (parent branch, fork epoch), or none.
  *
- * A key is read in the branch itself first, then in its parent at the fork epoch, and so on; the nearest row visible at
- * its level's epoch decides, and a tombstone there means "absent". An ino above ino_base was made on this branch or later,
- * so no ancestor can show it. */
+ * A key is read in the branch itself first, then in its parent at the fork epoch, and so on; the nearest row visible
+ * at its level's epoch decides, and a tombstone there means "absent". An ino above ino_base was made on this branch
+ * or later, so no ancestor can show it. */
 #ifndef VARVE_META_BRANCH_H
 #define VARVE_META_BRANCH_H
 
@@ -48,8 +48,9 @@ int branch_cut_parent(struct meta *m, struct branch *b);
 /* Calls fn for every branch that is not dead. */
 int branch_each(struct meta *m, int (*fn)(void *arg, struct branch *b), void *arg);
 
-/* The views on a branch, apart from the head, as sorted epochs of snapshots and forks: the nearest one below `epoch` (0 when
- * none) and the nearest one above it (when none: META_HEAD for a head, else META_LIVE), and whether `epoch` itself is pinned by anything. */
+/* The views on a branch, apart from the head, as sorted epochs of snapshots and forks: the nearest one below `epoch`
+ * (0 when none) and the nearest one above it (when none: META_HEAD for a head, else META_LIVE), and whether `epoch`
+ * itself is pinned by anything. */
 int branch_neighbours(struct meta *m, struct branch *b, int64_t epoch, int64_t *ret_below, int64_t *ret_above,
 		      bool *ret_pinned);
 
@@ -59,17 +60,19 @@ struct reap_task {
 	int64_t branch;
 	int64_t p, v, n;
 };
-/* Records that the view (branch, epoch) was dropped: nothing when something else still pins it; otherwise the task with its bounds,
- * in the running operation. `epoch` META_HEAD drops the live head (v = META_LIVE then, and until = META_LIVE is included). */
+/* Records that the view (branch, epoch) was dropped: nothing when something else still pins it; otherwise the task
+ * with its bounds, in the running operation. `epoch` META_HEAD drops the live head (v = META_LIVE then, and until =
+ * META_LIVE is included). */
 int reap_drop_view(struct meta *m, struct branch *b, int64_t epoch);
 /* The oldest task; >0 when there is none. */
 int reap_first(struct meta *m, struct reap_task *ret);
-/* Deletes up to max_rows rows of a task (chunk references included). *ret_rows is how many; when 0 the task is removed, and so is its
- * branch if nothing is left of it, which drops the parent's fork view in turn. Inside an operation. */
+/* Deletes up to max_rows rows of a task (chunk references included). *ret_rows is how many; when 0 the task is
+ * removed, and so is its branch if nothing is left of it, which drops the parent's fork view in turn. Inside an
+ * operation. */
 int reap_slice(struct meta *m, const struct reap_task *task, unsigned max_rows, unsigned *ret_rows);
 
-/* Copies up to max_rows inherited rows into the branch (see DESIGN section 3, flattening); *ret_done when nothing was left to copy,
- * and the parent link has been cut. `cursor` all-zero at first. Inside an operation. */
+/* Copies up to max_rows inherited rows into the branch (see DESIGN section 3, flattening); *ret_done when nothing
+ * was left to copy, and the parent link has been cut. `cursor` all-zero at first. Inside an operation. */
 struct flatten_cursor {
 	int stage;
 	uint64_t ino;

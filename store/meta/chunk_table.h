@@ -4,8 +4,8 @@
 
 #include "store/meta/db.h"
 
-/* Of a record in a pack, before the payload: chunk's CHUNK_RECORD_HEADER_LEN, which this folder may not include. Whoever includes both
- * asserts that they are equal. */
+/* Of a record in a pack, before the payload: chunk's CHUNK_RECORD_HEADER_LEN, which this folder may not include.
+ * Whoever includes both asserts that they are equal. */
 #define PACK_RECORD_HEADER_LEN 96
 
 struct chunk_row {
@@ -27,8 +27,8 @@ int chunk_ref(struct meta *m, uint64_t id, int64_t delta);
 /* Changes a chunk's place (compaction); the old place goes to the free list. */
 int chunk_move(struct meta *m, uint64_t id, uint32_t pack, uint32_t off);
 
-/* Collector, step 1: moves up to max chunks without references to the free list. Chunks with id >= before_id are left alone (they may be
- * about to be referenced). */
+/* Collector, step 1: moves up to max chunks without references to the free list. Chunks with id >= before_id are
+ * left alone (they may be about to be referenced). */
 int chunk_collect(struct meta *m, uint64_t before_id, unsigned max, unsigned *ret_n);
 /* The free list in (pack, off) order after (pack, off); records as whole ranges, header included. >0 at the end. */
 struct free_row {

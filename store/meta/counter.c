@@ -1,5 +1,5 @@
-/* Counters live in memory and are written as rows by meta_commit. Effects carry only the epoch; the ids are raised from the rows
- * that are seen when effects are applied (row.c), and the sums of the chunk table follow its rows. */
+/* Counters live in memory and are written as rows by meta_commit. Effects carry only the epoch; the ids are raised
+ * from the rows that are seen when effects are applied (row.c), and the sums of the chunk table follow its rows. */
 #include <assert.h>
 #include <string.h>
 

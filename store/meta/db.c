@@ -1,12 +1,13 @@
-/* The open database: one connection that carries all operations inside one long write transaction, and a second one that
- * checkpoints.
+/* The open database: one connection that carries all operations inside one long write transaction, and a second one
+ * that checkpoints.
  *
- * States: no transaction (after a commit) -> in_txn at the first statement, be it a read -> in_op between meta_op_begin and
- * end or abort. `lost` means that SQLite rolled the transaction back by itself (a full disk at COMMIT, an I/O error): nothing but
- * meta_rollback is of use then. With cache_spill off nothing of a transaction reaches the files before COMMIT.
+ * States: no transaction (after a commit) -> in_txn at the first statement, be it a read -> in_op between
+ * meta_op_begin and end or abort. `lost` means that SQLite rolled the transaction back by itself (a full disk at
+ * COMMIT, an I/O error): nothing but meta_rollback is of use then. With cache_spill off nothing of a transaction
+ * reaches the files before COMMIT.
  *
- * The WAL is synced through a descriptor of our own, so that no thread shares an SQLite connection for it. Locks on the
- * database file belong to the process, so that nothing but SQLite may open and close that one. */
+ * The WAL is synced through a descriptor of our own, so that no thread shares an SQLite connection for it. Locks on
+ * the database file belong to the process, so that nothing but SQLite may open and close that one. */
 #include "store/meta/db.h"
 
 #include <assert.h>
@@ -103,7 +104,8 @@ static int wal_hook(void *arg, sqlite3 *db, const char *name, int frames)
 	return SQLITE_OK;
 }
 
-/* The WAL's name in the directory must be durable before a commit in it can be; SQLite would see to it in its own sync. */
+/* The WAL's name in the directory must be durable before a commit in it can be; SQLite would see to it in its own
+ * sync. */
 static int open_wal(struct meta *m)
 {
 	struct stat st;
@@ -429,7 +431,8 @@ static int integrity_sql(sqlite3 *db, struct err *err)
 
 int meta_integrity(struct meta *m, struct err *err)
 {
-	/* The checkpointing connection: it holds no changes and, with checkpoints held back, nothing writes the file. */
+	/* The checkpointing connection: it holds no changes and, with checkpoints held back, nothing writes the
+	 * file. */
 	LOCK_SCOPE(&m->checkpoint_lock);
 	sqlite3_file *file = NULL;
 	int64_t page = 0;

@@ -38,33 +38,37 @@ void meta_free(struct meta *m);
 int meta_op_begin(struct meta *m);
 /* Ends it successfully; the effects stay readable until the next begin. */
 int meta_op_end(struct meta *m);
-/* Undoes it, branch totals and the epoch included; ids handed out are not taken back. Afterwards meta_lost() tells whether SQLite had to roll the
- * whole transaction back. */
+/* Undoes it, branch totals and the epoch included; ids handed out are not taken back. Afterwards meta_lost() tells
+ * whether SQLite had to roll the whole transaction back. */
 void meta_op_abort(struct meta *m);
-/* SQLite rolled everything since the last commit back: the caller calls meta_rollback, then applies the ring's records again. */
+/* SQLite rolled everything since the last commit back: the caller calls meta_rollback, then applies the ring's
+ * records again. */
 bool meta_lost(const struct meta *m);
 /* Drops everything since the last commit and reloads the in-memory state (branches, counters) from the database. Every
  * `struct branch *` and view stays valid as a pointer; branches that no longer exist are marked dead. */
 int meta_rollback(struct meta *m);
 /* The encoded effects of the current (or just ended) operation. */
 const struct buf *meta_effects(const struct meta *m);
-/* Carries out effects again, inside an operation begun by the caller; records them as effects too. -ECORRUPT when they do not parse. */
+/* Carries out effects again, inside an operation begun by the caller; records them as effects too. -ECORRUPT when
+ * they do not parse. */
 int meta_apply(struct meta *m, const void *effects, size_t len);
 
-/* Commits what was done so far with synchronous=NORMAL: nothing is flushed. rows_seq: all effects of records up to this number
- * are included. data_seq: the data of all writes up to this number is included. */
+/* Commits what was done so far with synchronous=NORMAL: nothing is flushed. rows_seq: all effects of records up to
+ * this number are included. data_seq: the data of all writes up to this number is included. */
 int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq);
 void meta_committed(const struct meta *m, uint64_t *ret_rows_seq, uint64_t *ret_data_seq);
 /* True when there is anything that meta_commit would write. */
 bool meta_dirty(const struct meta *m);
 /* Makes the last commit durable (fdatasync of the WAL). Any thread. */
 int meta_sync_wal(struct meta *m);
-/* Moves WAL content into the database file (PASSIVE), on a connection of its own: what it can at the moment. Any thread, one at a time. */
+/* Moves WAL content into the database file (PASSIVE), on a connection of its own: what it can at the moment. Any
+ * thread, one at a time. */
 int meta_checkpoint(struct meta *m);
 /* Bytes in the WAL. */
 uint64_t meta_wal_size(const struct meta *m);
-/* Called right after meta_commit with no operation in between: finishes the checkpoint so that the WAL starts over. It flushes WAL and
- * database: little is left to do right after a meta_checkpoint. -EBUSY while another process reads. */
+/* Called right after meta_commit with no operation in between: finishes the checkpoint so that the WAL starts over.
+ * It flushes WAL and database: little is left to do right after a meta_checkpoint. -EBUSY while another process
+ * reads. */
 int meta_reset_wal(struct meta *m);
 
 /* --- counters: kept in memory, written at commit, raised by meta_apply as it sees ids --- */
@@ -80,13 +84,15 @@ uint32_t meta_last_pack(const struct meta *m); /* the highest pack id handed out
 uint32_t meta_next_number(struct meta *m); /* node id numbers; the first is 1, at most 2^23 - 1 */
 int64_t meta_next_id(struct meta *m);      /* ids of branches, volumes, snapshots and reap tasks */
 
-/* Small settings of the store: "store_id", "secret", "created", … Not recorded as effects; committed at once. Only at init. */
+/* Small settings of the store: "store_id", "secret", "created", … Not recorded as effects; committed at once. Only
+ * at init. */
 int meta_setting_put(struct meta *m, const char *key, const void *value, size_t len);
 int meta_setting_get(struct meta *m, const char *key, void *out, size_t len); /* -ENOENT, -EMSGSIZE unless exactly len */
 
 /* SQLite's memory in bytes (page caches included). */
 uint64_t meta_memory(const struct meta *m);
-/* SQLite's own integrity check plus the page checksums of the whole file: 0, or -ECORRUPT with the first finding in err. */
+/* SQLite's own integrity check plus the page checksums of the whole file: 0, or -ECORRUPT with the first finding in
+ * err. */
 int meta_integrity(struct meta *m, struct err *err);
 
 /* A walk that must not hold the lock for long: every iterator in this folder resumes by key, see the iter structs. */

@@ -13,9 +13,9 @@
 #define META_SECRET_LEN 192
 #define META_BRANCH_BUCKETS 4096
 
-/* Kept in memory and in rows of `counter` with the names of counter_names[] in counter.c. Those up to COUNTER_ID are ids that are
- * only ever raised, even by an abort or a rollback: a gap harms nothing, while the holder of an id (a pack's file) may be
- * outside the transaction. */
+/* Kept in memory and in rows of `counter` with the names of counter_names[] in counter.c. Those up to COUNTER_ID are
+ * ids that are only ever raised, even by an abort or a rollback: a gap harms nothing, while the holder of an id (a
+ * pack's file) may be outside the transaction. */
 enum counter {
 	COUNTER_INO,
 	COUNTER_CHUNK,

@@ -1,5 +1,6 @@
-/* Private to store/meta: how rows change. Every INSERT, UPDATE and DELETE of the tables goes through these three functions, which
- * carry it out with a prepared statement and append it to the operation's effects (unless the table is not recorded). */
+/* Private to store/meta: how rows change. Every INSERT, UPDATE and DELETE of the tables goes through these three
+ * functions, which carry it out with a prepared statement and append it to the operation's effects (unless the table
+ * is not recorded). */
 #ifndef VARVE_META_ROW_H
 #define VARVE_META_ROW_H
 
@@ -37,10 +38,11 @@ struct value {
 #define VB(ptr, len) ((struct value){.p = (ptr), .n = (len)})
 #define VNULL ((struct value){.is_null = true})
 
-/* Columns in table order, key first: see schema.c. Only inside an operation; after an error the operation must be aborted. */
+/* Columns in table order, key first: see schema.c. Only inside an operation; after an error the operation must be
+ * aborted. */
 int row_put(struct meta *m, enum table t, const struct value *cols); /* inserts the row, replacing one with this key (not in T_CHUNK) */
-/* Changes the non-key columns of a row that is there (-ECORRUPT otherwise). Of a versioned row it is much cheaper when `since` stays
- * as it is, which no view can tell from `now` once the row may be changed in place. */
+/* Changes the non-key columns of a row that is there (-ECORRUPT otherwise). Of a versioned row it is much cheaper
+ * when `since` stays as it is, which no view can tell from `now` once the row may be changed in place. */
 int row_update(struct meta *m, enum table t, const struct value *cols);
 int row_delete(struct meta *m, enum table t, const struct value *key); /* -ECORRUPT when it is not there */
 /* Changes a chunk's count: recorded as a delta. */

@@ -5,8 +5,8 @@
 #define STR_(x) #x
 #define STR(x) STR_(x)
 
-/* In all four versioned tables the key ends with `until` (META_LIVE in a live row) and `since` follows it. Column order is the
- * format of effects: only append. */
+/* In all four versioned tables the key ends with `until` (META_LIVE in a live row) and `since` follows it. Column
+ * order is the format of effects: only append. */
 static const char schema_sql[] =
 	"CREATE TABLE inode(branch INTEGER NOT NULL, ino INTEGER NOT NULL, until INTEGER NOT NULL, since INTEGER NOT NULL,"
 	" mode INTEGER NOT NULL, uid INTEGER NOT NULL, gid INTEGER NOT NULL, nlink INTEGER NOT NULL, rdev INTEGER NOT NULL,"

@@ -41,8 +41,8 @@ int sql_errno(int rc)
 	}
 }
 
-/* Looks whether the write transaction is of use after an error: SQLite rolls it back after some, and refuses further writes in it after
- * SQLITE_CORRUPT (its extended codes aside, see vfs.c). */
+/* Looks whether the write transaction is of use after an error: SQLite rolls it back after some, and refuses further
+ * writes in it after SQLITE_CORRUPT (its extended codes aside, see vfs.c). */
 static int failed(struct meta *m, int rc)
 {
 	int ret = sql_errno(rc);
@@ -60,7 +60,8 @@ int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
 	bool controls = id >= SQL_BEGIN && id <= SQL_ROLLBACK_TO;
 	int err, rc;
 
-	/* Reads too are several times cheaper inside a transaction, which takes and gives back the WAL's locks only once. */
+	/* Reads too are several times cheaper inside a transaction, which takes and gives back the WAL's locks only
+	 * once. */
 	err = controls ? 0 : sql_begin(m);
 	if (err)
 		return err;

@@ -1,15 +1,18 @@
 /* A shim over SQLite's own unix VFS. It does two things on the way of the database and its WAL:
  *
- * - asks the I/O hook of store/base/io.h before each operation, so that tests fail, shorten and record SQLite's I/O like any other;
- * - keeps a checksum in each page of the database file, which SQLite does not: of META_PAGE_RESERVE bytes that SQLite leaves alone
- *   at the end of every page, the last 8 hold XXH3-64 of all bytes before them, seeded with the page's number (a page in
- *   another's place does not check either), little-endian. Written when a page goes to the file, checked when a whole page is
- *   read from it. SQLite reads parts of page 1 too (its header, before it knows the page size); those are not checked.
+ * - asks the I/O hook of store/base/io.h before each operation, so that tests fail, shorten and record SQLite's I/O
+ *   like any other;
+ * - keeps a checksum in each page of the database file, which SQLite does not: of META_PAGE_RESERVE bytes that
+ *   SQLite leaves alone at the end of every page, the last 8 hold XXH3-64 of all bytes before them, seeded with the
+ *   page's number (a page in another's place does not check either), little-endian. Written when a page goes to the
+ *   file, checked when a whole page is read from it. SQLite reads parts of page 1 too (its header, before it knows
+ *   the page size); those are not checked.
  *
- * A page that does not check must not end the long transaction, or one rotten page would cost everybody's operations, again and again.
- * After an I/O error, be it of a read (SQLITE_IOERR_DATA is one), SQLite rolls the transaction back, and after plain SQLITE_CORRUPT it
- * refuses all further writes in it, since the failed statement may be half done; an extended code of SQLITE_CORRUPT does neither.
- * What was half done is undone by the operation's savepoint.
+ * A page that does not check must not end the long transaction, or one rotten page would cost everybody's
+ * operations, again and again. After an I/O error, be it of a read (SQLITE_IOERR_DATA is one), SQLite rolls the
+ * transaction back, and after plain SQLITE_CORRUPT it refuses all further writes in it, since the failed statement
+ * may be half done; an extended code of SQLITE_CORRUPT does neither. What was half done is undone by the operation's
+ * savepoint.
  *
  * Frames of the WAL carry SQLite's own checksums, which recovery checks.
  *
@@ -251,8 +254,8 @@ static void shim_register(void)
 {
 	sqlite3_vfs *unix_vfs;
 
-	/* Counting every allocation takes a process-wide mutex; meta_memory asks the connections instead. Fails without harm when
-	 * SQLite is in use already. */
+	/* Counting every allocation takes a process-wide mutex; meta_memory asks the connections instead. Fails
+	 * without harm when SQLite is in use already. */
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	unix_vfs = sqlite3_vfs_find("unix");
 	if (!unix_vfs) {

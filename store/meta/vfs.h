@@ -11,8 +11,8 @@
 
 /* Registers it, once a process; any thread. An SQLite result code. */
 int vfs_register(void);
-/* Reads every page of a database file that the shim opened and checks the checksums; pages of zeros were never written. VFS_CORRUPT_SUM
- * with the number of the first bad page. No other connection may write the file meanwhile. */
+/* Reads every page of a database file that the shim opened and checks the checksums; pages of zeros were never
+ * written. VFS_CORRUPT_SUM with the number of the first bad page. No other connection may write the file meanwhile. */
 int vfs_scan(sqlite3_file *file, int64_t *ret_page);
 
 #endif

@@ -109,7 +109,8 @@ static inline void fixture_dump_table(struct meta *m, const char *select, struct
 	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
 }
 
-/* Every row of every recorded table (branch totals as in memory: rows have them only after a commit), and the state in memory. */
+/* Every row of every recorded table (branch totals as in memory: rows have them only after a commit), and the state
+ * in memory. */
 static inline struct buf fixture_dump(struct meta *m)
 {
 	static const char *const selects[] = {

@@ -402,7 +402,8 @@ static int fault_hook(void *arg, enum io_class cls, enum io_op op, const char *p
 	return f->error;
 }
 
-/* The disk is full at COMMIT: SQLite rolls everything back, the effects are applied again, and the next commit holds them. */
+/* The disk is full at COMMIT: SQLite rolls everything back, the effects are applied again, and the next commit holds
+ * them. */
 static void test_lost(void **state)
 {
 	struct fixture f;
@@ -448,7 +449,8 @@ static void test_lost(void **state)
 
 enum { STEPS = 4 };
 
-/* A short life of a database. *ret_acked is the last step whose commit was reported as done. Stops at the first error. */
+/* A short life of a database. *ret_acked is the last step whose commit was reported as done. Stops at the first
+ * error. */
 static void live(struct fixture *f, int *ret_acked)
 {
 	*ret_acked = 0;

@@ -293,7 +293,8 @@ static void test_apply_refuses(void **state)
 	fixture_close(&f);
 }
 
-/* Every truncation of good effects at a change's middle, and many changed bytes: an error or not, but an abort restores all. */
+/* Every truncation of good effects at a change's middle, and many changed bytes: an error or not, but an abort
+ * restores all. */
 static void test_apply_mutations(void **state)
 {
 	struct fixture f;
