@@ -1,0 +1,462 @@
+/* Volumes by name. */
+#include "store/volume/volume_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Levenshtein distance, rows of at most VOLUME_NAME_MAX. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[VOLUME_NAME_MAX + 2], diagonal, above;
+	size_t la = strlen(a), lb = strlen(b), i, j;
+
+	if (la > VOLUME_NAME_MAX || lb > VOLUME_NAME_MAX)
+		return UINT32_MAX;
+	for (j = 0; j <= lb; j++)
+		row[j] = (unsigned)j;
+	for (i = 1; i <= la; i++) {
+		diagonal = row[0];
+		row[0] = (unsigned)i;
+		for (j = 1; j <= lb; j++) {
+			unsigned least = diagonal + (a[i - 1] != b[j - 1]);
+
+			above = row[j];
+			if (above + 1 < least)
+				least = above + 1;
+			if (row[j - 1] + 1 < least)
+				least = row[j - 1] + 1;
+			diagonal = above;
+			row[j] = least;
+		}
+	}
+	return row[lb];
+}
+
+void nearest_try(struct nearest *n, const char *candidate)
+{
+	unsigned d = distance(n->name, candidate);
+
+	/* a name that would need half of its letters changed is no suggestion */
+	if (d >= n->best || d * 2 > strlen(candidate) + 1)
+		return;
+	n->best = d;
+	(void)snprintf(n->found, sizeof n->found, "%s", candidate);
+}
+
+int volume_find(struct store *s, const char *name, struct volume_row *ret, struct err *err)
+{
+	struct nearest near = {.name = name, .best = UINT32_MAX};
+	struct volume_row vol;
+	char after[VOLUME_NAME_MAX + 1] = "";
+	int r = strlen(name) > VOLUME_NAME_MAX ? -ENOENT : volume_by_name(s->meta, name, ret);
+
+	if (!r)
+		return 0;
+	if (r != -ENOENT)
+		return err_set(err, -r, "looking the volume '%.*s' up failed: %s", VOLUME_NAME_MAX, name, err_name(-r));
+	while (!volume_next(s->meta, after, &vol)) {
+		nearest_try(&near, vol.name);
+		(void)snprintf(after, sizeof after, "%s", vol.name);
+		volume_row_free(&vol);
+	}
+	err_set(err, ENOENT, "there is no volume '%.*s'", VOLUME_NAME_MAX, name);
+	if (*near.found)
+		err_hint(err, "did you mean '%s'?", near.found);
+	return -ENOENT;
+}
+
+int volume_name_free(struct store *s, const char *name, struct err *err)
+{
+	struct volume_row vol;
+	int r = volume_name_check("volume", name, err);
+
+	if (r)
+		return r;
+	r = volume_by_name(s->meta, name, &vol);
+	if (r == -ENOENT)
+		return 0;
+	if (r)
+		return err_set(err, -r, "looking the volume '%s' up failed: %s", name, err_name(-r));
+	volume_row_free(&vol);
+	return err_set(err, EEXIST, "there is a volume '%s' already", name);
+}
+
+unsigned volume_open_writers(struct store *s, int64_t volume_id)
+{
+	unsigned n = 0;
+	size_t i;
+	struct file *f;
+
+	for (i = 0; i < FILE_BUCKETS; i++)
+		for (f = s->files[i]; f; f = f->hash_next) {
+			const struct number_slot *slot = f->writers ? number_lookup(s, (uint32_t)(f->node >> NODE_INO_BITS)) : NULL;
+
+			if (slot && slot->writable && slot->volume == volume_id)
+				n++;
+		}
+	return n;
+}
+
+/* "VOLUME@SNAPSHOT" that a branch was forked from, when it still has that name. */
+static void find_origin(struct store *s, const struct branch *b, char *out, size_t size)
+{
+	struct volume_row vol;
+	char after[VOLUME_NAME_MAX + 1] = "";
+	bool found = false;
+
+	out[0] = 0;
+	if (!b->origin_branch)
+		return;
+	while (!found && !volume_next(s->meta, after, &vol)) {
+		struct snapshot_row snap = {0};
+
+		while (!found && !snapshot_next(s->meta, vol.id, snap.created, snap.id, &snap))
+			found = snap.branch == b->origin_branch && snap.epoch == b->origin_epoch;
+		if (found)
+			(void)snprintf(out, size, "%s@%s", vol.name, snap.name);
+		(void)snprintf(after, sizeof after, "%s", vol.name);
+		volume_row_free(&vol);
+	}
+}
+
+int volume_fill(struct store *s, const struct volume_row *vol, struct volume_info *ret)
+{
+	const struct branch *b = branch_get(s->meta, vol->branch);
+	struct snapshot_row snap = {0};
+	int r;
+
+	if (!b)
+		return -ECORRUPT;
+	*ret = (struct volume_info){
+		.id = vol->id,
+		.root_node = (uint64_t)vol->number << NODE_INO_BITS | vol->root_ino,
+		.created = vol->created,
+		.bytes = b->bytes,
+		.inodes = b->inodes,
+		.quota_bytes = vol->quota_bytes,
+		.quota_inodes = vol->quota_inodes,
+		.compression = vol->compression,
+		.depth = branch_depth(b),
+		.open_writers = volume_open_writers(s, vol->id),
+	};
+	(void)snprintf(ret->name, sizeof ret->name, "%s", vol->name);
+	while (!(r = snapshot_next(s->meta, vol->id, snap.created, snap.id, &snap))) {
+		ret->snapshots++;
+		(void)snprintf(ret->newest_snapshot, sizeof ret->newest_snapshot, "%s", snap.name);
+	}
+	find_origin(s, b, ret->origin, sizeof ret->origin);
+	return r < 0 ? r : 0;
+}
+
+void volume_apply_options(struct volume_row *vol, const struct volume_options *opts)
+{
+	if (opts->set & VOLUME_SET_QUOTA)
+		vol->quota_bytes = opts->quota_bytes;
+	if (opts->set & VOLUME_SET_QUOTA_INODES)
+		vol->quota_inodes = opts->quota_inodes;
+	if (opts->set & VOLUME_SET_COMPRESSION)
+		vol->compression = opts->compression;
+}
+
+int volume_apply_root(struct tx *tx, struct branch *b, uint64_t root_ino, const struct volume_options *opts)
+{
+	const struct meta_view head = {b, META_HEAD};
+	struct inode inode;
+	int ret;
+
+	if (!(opts->set & (VOLUME_SET_UID | VOLUME_SET_GID | VOLUME_SET_MODE)))
+		return 0;
+	ret = inode_get(tx->s->meta, &head, root_ino, &inode);
+	if (ret)
+		return ret;
+	if (opts->set & VOLUME_SET_UID)
+		inode.uid = opts->uid;
+	if (opts->set & VOLUME_SET_GID)
+		inode.gid = opts->gid;
+	if (opts->set & VOLUME_SET_MODE)
+		inode.mode = (inode.mode & S_IFMT) | opts->mode;
+	inode.ctime = tx->now;
+	return inode_put(tx->s->meta, b, &inode);
+}
+
+int volume_insert(struct tx *tx, const char *name, struct branch *b, uint64_t root_ino, const struct volume_options *opts,
+		  struct volume_row *ret)
+{
+	struct meta *m = tx->s->meta;
+	struct volume_row vol = {
+		.id = meta_next_id(m),
+		.branch = b->id,
+		.root_ino = root_ino,
+		.number = meta_next_number(m),
+		.head_number = meta_next_number(m),
+		.created = tx->now,
+		.compression = 1,
+	};
+	int r;
+
+	(void)snprintf(vol.name, sizeof vol.name, "%s", name);
+	volume_apply_options(&vol, opts);
+	r = branch_set_head(m, b, true);
+	if (!r)
+		r = volume_put(m, &vol);
+	if (!r)
+		r = number_put(m, &(struct number_row){vol.number, NUMBER_VOLUME, vol.id, b->id, META_HEAD});
+	if (!r)
+		r = number_put(m, &(struct number_row){vol.head_number, NUMBER_HEAD, vol.id, b->id, META_HEAD});
+	if (!r)
+		*ret = vol;
+	return r;
+}
+
+static int create_in(struct tx *tx, const char *name, const struct volume_options *opts, struct volume_info *ret, struct err *err)
+{
+	struct store *s = tx->s;
+	uint32_t mode = (opts->set & VOLUME_SET_MODE) ? opts->mode : 0755;
+	uint32_t uid = (opts->set & VOLUME_SET_UID) ? opts->uid : 0;
+	uint32_t gid = (opts->set & VOLUME_SET_GID) ? opts->gid : 0;
+	struct volume_row vol;
+	struct branch *b;
+	uint64_t root_ino;
+	int r = volume_name_free(s, name, err);
+
+	if (r)
+		return r;
+	r = branch_create(s->meta, NULL, 0, 0, &b);
+	if (!r)
+		r = ns_create_root(tx, b, uid, gid, mode, &root_ino);
+	if (!r)
+		r = volume_insert(tx, name, b, root_ino, opts, &vol);
+	return r ? r : volume_fill(s, &vol, ret);
+}
+
+int volume_create(struct store *s, const char *name, const struct volume_options *opts, struct volume_info *ret, struct err *err)
+{
+	static const struct volume_options none;
+	struct snapshot_name from;
+	struct cut_times times;
+	struct tx tx;
+	int r;
+
+	if (!opts)
+		opts = &none;
+	if (opts->set & VOLUME_SET_FROM) {
+		r = snapshot_name_parse(opts->from, &from, err);
+		return r ? r : snapshot_clone(s, from.volume, from.snapshot, name, opts, ret, &times, err);
+	}
+	r = tx_begin(s, NULL, 0, 0, &tx);
+	if (r)
+		return err_set(err, -r, "creating the volume failed: %s", err_name(-r));
+	r = create_in(&tx, name, opts, ret, err);
+	numbers_changed(s);
+	r = tx_end(&tx, r);
+	if (!r)
+		r = file_sync_meta(s);
+	return r && err && !err->code ? err_set(err, -r, "creating the volume '%s' failed: %s", name, err_name(-r)) : r;
+}
+
+int volume_get(struct store *s, const char *name, struct volume_info *ret, struct err *err)
+{
+	struct volume_row vol;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = volume_find(s, name, &vol, err);
+	if (r)
+		return r;
+	r = volume_fill(s, &vol, ret);
+	volume_row_free(&vol);
+	return r ? err_set(err, -r, "reading the volume '%s' failed: %s", name, err_name(-r)) : 0;
+}
+
+int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct err *err)
+{
+	AUTO_FREE struct volume_info *list = NULL;
+	char after[VOLUME_NAME_MAX + 1] = "";
+	struct volume_row vol;
+	size_t n = 0, cap = 0;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	while (!(r = volume_next(s->meta, after, &vol))) {
+		if (n == cap) {
+			struct volume_info *more = realloc(list, (cap = cap ? cap * 2 : 16) * sizeof *more);
+
+			if (!more)
+				r = -ENOMEM;
+			else
+				list = more;
+		}
+		if (!r)
+			r = volume_fill(s, &vol, &list[n++]);
+		(void)snprintf(after, sizeof after, "%s", vol.name);
+		volume_row_free(&vol);
+		if (r)
+			break;
+	}
+	if (r < 0)
+		return err_set(err, -r, "listing the volumes failed: %s", err_name(-r));
+	*ret = steal(&list);
+	*ret_n = n;
+	return 0;
+}
+
+static int check_removable(struct store *s, const struct volume_row *vol, bool force, struct err *err)
+{
+	struct snapshot_row snap = {0};
+	unsigned writers = volume_open_writers(s, vol->id);
+	int r;
+
+	if (writers && !force) {
+		err_set(err, EBUSY, "volume '%s' has %u file%s open for writing", vol->name, writers, writers == 1 ? "" : "s");
+		err_hint(err, "stop what uses it first");
+		return -EBUSY;
+	}
+	while (!(r = snapshot_next(s->meta, vol->id, snap.created, snap.id, &snap)))
+		if (snap.flags & SNAPSHOT_HELD) {
+			err_set(err, EBUSY, "volume '%s' has the held snapshot %s@%s", vol->name, vol->name, snap.name);
+			err_hint(err, "release it first: varve snapshot release %s@%s", vol->name, snap.name);
+			return -EBUSY;
+		}
+	return r < 0 ? r : 0;
+}
+
+struct number_list {
+	int64_t volume;
+	uint32_t v[256];
+	size_t n;
+};
+
+static int collect_number(void *arg, const struct number_row *row)
+{
+	struct number_list *list = arg;
+
+	if (row->volume == list->volume && list->n < sizeof list->v / sizeof *list->v)
+		list->v[list->n++] = row->number;
+	return 0;
+}
+
+static int drop_numbers(struct store *s, int64_t volume)
+{
+	struct number_list list = {.volume = volume};
+	size_t i;
+	int r;
+
+	do {
+		list.n = 0;
+		r = number_each(s->meta, collect_number, &list);
+		for (i = 0; i < list.n && !r; i++)
+			r = number_delete(s->meta, list.v[i]);
+	} while (!r && list.n);
+	return r;
+}
+
+static int remove_in(struct tx *tx, const char *name, bool force, struct err *err)
+{
+	struct store *s = tx->s;
+	struct snapshot_row snap;
+	struct volume_row vol;
+	struct branch *b;
+	int r = volume_find(s, name, &vol, err);
+
+	if (r)
+		return r;
+	r = check_removable(s, &vol, force, err);
+	while (!r) {
+		r = snapshot_next(s->meta, vol.id, 0, 0, &snap);
+		if (!r)
+			r = snapshot_drop(tx, &snap);
+	}
+	if (r > 0)
+		r = 0;
+	b = branch_get(s->meta, vol.branch);
+	if (!r)
+		r = b ? reap_drop_view(s->meta, b, META_HEAD) : -ECORRUPT;
+	if (!r)
+		r = volume_delete(s->meta, vol.id);
+	if (!r)
+		r = drop_numbers(s, vol.id);
+	volume_row_free(&vol);
+	return r;
+}
+
+int volume_remove(struct store *s, const char *name, bool force, struct err *err)
+{
+	struct tx tx;
+	int r = tx_begin(s, NULL, 0, 0, &tx);
+
+	if (r)
+		return err_set(err, -r, "removing the volume failed: %s", err_name(-r));
+	r = remove_in(&tx, name, force, err);
+	numbers_changed(s);
+	r = tx_end(&tx, r);
+	if (!r)
+		r = file_sync_meta(s);
+	if (!r)
+		maintain_kick(s);
+	return r && err && !err->code ? err_set(err, -r, "removing the volume '%s' failed: %s", name, err_name(-r)) : r;
+}
+
+static int rename_in(struct store *s, const char *old_name, const char *new_name, struct err *err)
+{
+	struct volume_row vol;
+	int r = volume_find(s, old_name, &vol, err);
+
+	if (r)
+		return r;
+	r = volume_name_free(s, new_name, err);
+	if (!r) {
+		(void)snprintf(vol.name, sizeof vol.name, "%s", new_name);
+		r = volume_put(s->meta, &vol);
+	}
+	volume_row_free(&vol);
+	return r;
+}
+
+int volume_rename(struct store *s, const char *old_name, const char *new_name, struct err *err)
+{
+	struct tx tx;
+	int r = tx_begin(s, NULL, 0, 0, &tx);
+
+	if (r)
+		return err_set(err, -r, "renaming the volume failed: %s", err_name(-r));
+	r = tx_end(&tx, rename_in(s, old_name, new_name, err));
+	if (!r)
+		r = file_sync_meta(s);
+	return r && err && !err->code ? err_set(err, -r, "renaming the volume '%s' failed: %s", old_name, err_name(-r)) : r;
+}
+
+static int set_in(struct tx *tx, const char *name, const struct volume_options *opts, struct err *err)
+{
+	struct store *s = tx->s;
+	struct volume_row vol;
+	struct branch *b;
+	int r;
+
+	if (opts->set & VOLUME_SET_FROM)
+		return err_set(err, EINVAL, "'from' can be given only when a volume is created");
+	r = volume_find(s, name, &vol, err);
+	if (r)
+		return r;
+	volume_apply_options(&vol, opts);
+	b = branch_get(s->meta, vol.branch);
+	r = volume_put(s->meta, &vol);
+	if (!r)
+		r = b ? volume_apply_root(tx, b, vol.root_ino, opts) : -ECORRUPT;
+	volume_row_free(&vol);
+	return r;
+}
+
+int volume_set(struct store *s, const char *name, const struct volume_options *opts, struct err *err)
+{
+	struct tx tx;
+	int r = tx_begin(s, NULL, 0, 0, &tx);
+
+	if (r)
+		return err_set(err, -r, "changing the volume failed: %s", err_name(-r));
+	r = set_in(&tx, name, opts, err);
+	numbers_changed(s);
+	r = tx_end(&tx, r);
+	if (!r)
+		r = file_sync_meta(s);
+	return r && err && !err->code ? err_set(err, -r, "changing the volume '%s' failed: %s", name, err_name(-r)) : r;
+}

@@ -1,0 +1,30 @@
+/* Private to store/volume: volumes and snapshots by name. Lock held. */
+#ifndef VARVE_VOLUME_VOLUME_INTERNAL_H
+#define VARVE_VOLUME_VOLUME_INTERNAL_H
+
+#include "store/volume/ns_internal.h"
+
+/* -ENOENT with a suggestion. */
+int volume_find(struct store *s, const char *name, struct volume_row *ret, struct err *err);
+int snapshot_find(struct store *s, const struct volume_row *vol, const char *name, struct snapshot_row *ret, struct err *err);
+/* Checks the name and that no volume has it. */
+int volume_name_free(struct store *s, const char *name, struct err *err);
+int volume_fill(struct store *s, const struct volume_row *vol, struct volume_info *ret);
+/* A row with fresh id and numbers on the given branch; options applied; put. In a transaction. */
+int volume_insert(struct tx *tx, const char *name, struct branch *b, uint64_t root_ino, const struct volume_options *opts,
+		  struct volume_row *ret);
+void volume_apply_options(struct volume_row *vol, const struct volume_options *opts);
+/* Puts uid, gid and mode of the options on a volume's root directory. */
+int volume_apply_root(struct tx *tx, struct branch *b, uint64_t root_ino, const struct volume_options *opts);
+/* Removes a snapshot's row, its number and its view; in a transaction. */
+int snapshot_drop(struct tx *tx, const struct snapshot_row *snap);
+unsigned volume_open_writers(struct store *s, int64_t volume_id);
+/* The closest of the names that `next` gives to `name`; "" when none is near. */
+struct nearest {
+	const char *name;
+	unsigned best;
+	char found[VOLUME_NAME_MAX + 1];
+};
+void nearest_try(struct nearest *n, const char *candidate);
+
+#endif
