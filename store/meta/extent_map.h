@@ -35,4 +35,8 @@ int extent_purge(struct meta *m, struct branch *b, uint64_t ino);
 /* Up to max_rows rows of the oldest task; *ret_rows 0 when there was no task. Inside an operation. */
 int extent_purge_slice(struct meta *m, unsigned max_rows, unsigned *ret_rows);
 
+/* The bytes of extents that of a branch's views only `v` shows, with neighbouring views p < v < n: rows with since in (p, v] and until in
+ * (v, n]. Before deduplication. */
+int extent_unique_bytes(struct meta *m, const struct branch *b, int64_t p, int64_t v, int64_t n, int64_t *ret_bytes);
+
 #endif

@@ -18,6 +18,11 @@ void volume_apply_options(struct volume_row *vol, const struct volume_options *o
 int volume_apply_root(struct tx *tx, struct branch *b, uint64_t root_ino, const struct volume_options *opts);
 /* Removes a snapshot's row, its number and its view; in a transaction. */
 int snapshot_drop(struct tx *tx, const struct snapshot_row *snap);
+/* PREFIX and the time, with a suffix when that is taken; out holds VOLUME_NAME_MAX + 1. */
+void snapshot_default_name(struct store *s, const struct volume_row *vol, const char *prefix, int64_t now, char *out);
+/* A row that pins what the volume showed up to `epoch`, which has just been ended. */
+int snapshot_insert(struct tx *tx, const struct volume_row *vol, const char *name, unsigned flags, int64_t epoch,
+		    struct snapshot_row *ret);
 unsigned volume_open_writers(struct store *s, int64_t volume_id);
 /* The closest of the names that `next` gives to `name`; "" when none is near. */
 struct nearest {

@@ -1,0 +1,203 @@
+/* Rollback and clone: a new branch whose parent is a view. */
+#include "store/volume/volume_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Automatic pre-rollback snapshots kept of a volume; older ones go, unless held. */
+#define AUTO_SNAPSHOTS_KEPT 16
+
+struct rollback {
+	const char *volume, *name;
+	bool live;
+	char saved[VOLUME_NAME_MAX + 1];
+	struct err *err;
+};
+
+/* The head's number goes on as that of the state that was left: what is open reads it, and cannot write. */
+static int retire_head(struct tx *tx, struct volume_row *vol, struct branch *old, int64_t epoch)
+{
+	struct meta *m = tx->s->meta;
+	int r = number_put(m, &(struct number_row){vol->head_number, NUMBER_HEAD, vol->id, old->id, epoch});
+
+	return r ? r : branch_set_head(m, old, false);
+}
+
+static int expire_automatic(struct tx *tx, int64_t volume)
+{
+	struct store *s = tx->s;
+	struct snapshot_row snap = {0}, oldest = {0};
+	unsigned n = 0;
+	int r;
+
+	while (!(r = snapshot_next(s->meta, volume, snap.created, snap.id, &snap))) {
+		if (!(snap.flags & SNAPSHOT_AUTO) || (snap.flags & SNAPSHOT_HELD))
+			continue;
+		if (!n++)
+			oldest = snap;
+	}
+	if (r < 0)
+		return r;
+	return n > AUTO_SNAPSHOTS_KEPT ? snapshot_drop(tx, &oldest) : 0;
+}
+
+static int switch_head(struct tx *tx, struct volume_row *vol, const struct snapshot_row *snap, int64_t epoch)
+{
+	struct meta *m = tx->s->meta;
+	struct branch *from = branch_get(m, snap->branch), *old = branch_get(m, vol->branch), *b;
+	struct meta_view view = {from, snap->epoch};
+	int r;
+
+	if (!from || !old)
+		return -ECORRUPT;
+	r = branch_create(m, &view, snap->bytes, snap->inodes, &b);
+	if (!r)
+		r = retire_head(tx, vol, old, epoch);
+	if (!r)
+		r = branch_set_head(m, b, true);
+	vol->branch = b->id;
+	vol->head_number = meta_next_number(m);
+	if (!r)
+		r = volume_put(m, vol);
+	if (!r)
+		r = number_put(m, &(struct number_row){vol->head_number, NUMBER_HEAD, vol->id, b->id, META_HEAD});
+	if (!r)
+		r = number_put(m, &(struct number_row){vol->number, NUMBER_VOLUME, vol->id, b->id, META_HEAD});
+	return r;
+}
+
+static int rollback_volume(struct tx *tx, struct rollback *rb, struct volume_row *vol)
+{
+	struct store *s = tx->s;
+	unsigned writers = volume_open_writers(s, vol->id);
+	struct snapshot_row snap, saved;
+	int64_t epoch;
+	int r = snapshot_find(s, vol, rb->name, &snap, rb->err);
+
+	if (r)
+		return r;
+	if (writers && !rb->live) {
+		err_set(rb->err, EBUSY, "volume '%s' has %u file%s open for writing", vol->name, writers, writers == 1 ? "" : "s");
+		err_hint(rb->err, "stop what uses it, or use --live");
+		return -EBUSY;
+	}
+	r = meta_epoch_advance(s->meta, &epoch);
+	if (r)
+		return r;
+	snapshot_default_name(s, vol, "pre-rollback-", tx->now, rb->saved);
+	r = snapshot_insert(tx, vol, rb->saved, SNAPSHOT_AUTO, epoch, &saved);
+	if (!r)
+		r = switch_head(tx, vol, &snap, epoch);
+	return r ? r : expire_automatic(tx, vol->id);
+}
+
+static int rollback_in(struct tx *tx, void *arg)
+{
+	struct rollback *rb = arg;
+	struct volume_row vol;
+	int r = volume_find(tx->s, rb->volume, &vol, rb->err);
+
+	if (r)
+		return r;
+	r = rollback_volume(tx, rb, &vol);
+	volume_row_free(&vol);
+	return r;
+}
+
+int snapshot_rollback(struct store *s, const char *volume, const char *name, bool live, char ret_saved[VOLUME_NAME_MAX + 1],
+		      struct cut_times *times, struct err *err)
+{
+	struct rollback rb = {.volume = volume, .name = name, .live = live, .err = err};
+	struct cut_times unused;
+	int r = instant_run(s, rollback_in, &rb, times ? times : &unused);
+
+	if (r)
+		return err && !err->code ? err_set(err, -r, "rolling '%s' back failed: %s", volume, err_name(-r)) : r;
+	(void)snprintf(ret_saved, VOLUME_NAME_MAX + 1, "%s", rb.saved);
+	stats_add(&s->stats.rollbacks, 1);
+	maintain_kick(s);
+	return 0;
+}
+
+struct clone {
+	const char *volume, *snapshot, *new_name;
+	const struct volume_options *opts;
+	struct volume_info *info;
+	struct err *err;
+};
+
+/* The view to begin from: a snapshot's, or the present state, whose epoch ends here. */
+static int clone_view(struct tx *tx, const struct clone *c, const struct volume_row *vol, struct meta_view *ret, int64_t *ret_bytes,
+		      int64_t *ret_inodes)
+{
+	struct store *s = tx->s;
+	struct snapshot_row snap;
+	int r;
+
+	if (*c->snapshot) {
+		r = snapshot_find(s, vol, c->snapshot, &snap, c->err);
+		if (r)
+			return r;
+		*ret = (struct meta_view){branch_get(s->meta, snap.branch), snap.epoch};
+		*ret_bytes = snap.bytes;
+		*ret_inodes = snap.inodes;
+	} else {
+		ret->branch = branch_get(s->meta, vol->branch);
+		r = meta_epoch_advance(s->meta, &ret->epoch);
+		if (r || !ret->branch)
+			return r ? r : -ECORRUPT;
+		*ret_bytes = ret->branch->bytes;
+		*ret_inodes = ret->branch->inodes;
+	}
+	return ret->branch ? 0 : -ECORRUPT;
+}
+
+static int clone_in(struct tx *tx, void *arg)
+{
+	struct clone *c = arg;
+	struct store *s = tx->s;
+	struct volume_row vol, copy;
+	struct volume_options opts = *c->opts;
+	struct meta_view view;
+	struct branch *b;
+	int64_t bytes, inodes;
+	int r = volume_find(s, c->volume, &vol, c->err);
+
+	if (r)
+		return r;
+	r = volume_name_free(s, c->new_name, c->err);
+	if (!r)
+		r = clone_view(tx, c, &vol, &view, &bytes, &inodes);
+	if (!r)
+		r = branch_create(s->meta, &view, bytes, inodes, &b);
+	if (!(opts.set & VOLUME_SET_COMPRESSION)) {
+		opts.set |= VOLUME_SET_COMPRESSION;
+		opts.compression = vol.compression;
+	}
+	if (!r)
+		r = volume_insert(tx, c->new_name, b, vol.root_ino, &opts, &copy);
+	if (!r)
+		r = volume_apply_root(tx, b, vol.root_ino, &opts);
+	if (!r)
+		r = volume_fill(s, &copy, c->info);
+	volume_row_free(&vol);
+	return r;
+}
+
+int snapshot_clone(struct store *s, const char *volume, const char *snapshot, const char *new_name, const struct volume_options *opts,
+		   struct volume_info *ret, struct cut_times *times, struct err *err)
+{
+	static const struct volume_options none;
+	struct clone c = {volume, snapshot, new_name, opts ? opts : &none, ret, err};
+	struct cut_times unused;
+	int r = volume_name_check("volume", new_name, err);
+
+	if (r)
+		return r;
+	r = instant_run(s, clone_in, &c, times ? times : &unused);
+	if (r)
+		return err && !err->code ? err_set(err, -r, "cloning '%s' failed: %s", volume, err_name(-r)) : r;
+	stats_add(&s->stats.clones, 1);
+	maintain_kick(s);
+	return 0;
+}
