@@ -78,7 +78,7 @@ pass "five more snapshots and rollbacks under it"
 # A clone goes into a second container beside the first.
 expect "clone" "$VARVE" clone v@t1 c
 expect_eq "a second container sees the clone" \
-	"$(docker run --rm --network none -v "$MNT/c:/data" busy sh -c 'echo mine >/data/mine; cat /data/site/page' 2>&1)" first
+	"$(docker run --rm --network none -v "$MNT/c:/data" busy sh -c 'echo mine >/data/mine; cat /data/site/page' 2>&1)" third
 expect_fail "what it wrote is not in the first" docker exec writer test -e /data/mine
 expect_eq "copy-up of permissions: files keep their owners" "$(stat -c %u "$VOL/site/page")" 1000
 
