@@ -13,6 +13,7 @@ ${MAKE:-make} -s DESTDIR="$root" PREFIX=/usr B="$b" install >/dev/null
 strip --strip-unneeded "$root/usr/bin/varve" "$root/usr/sbin/varved"
 find "$root/usr/share/man" -name '*.[18]' -exec gzip -9n {} +
 install -D -m 0644 LICENSE "$root/usr/share/doc/varve/copyright"
+install -d -m 0755 "$root/var/lib/varve"
 install -D -m 0644 README.md "$root/usr/share/doc/varve/README.md"
 
 # dpkg-shlibdeps looks for debian/control where it runs.
