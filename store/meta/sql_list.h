@@ -161,3 +161,7 @@ SQL(REAP_EXTENT, "SELECT ino, off, chunk" OF_UNTIL(extent))
 
 /* --- flatten.c --- */
 SQL(FLATTEN_HIDDEN_SINCE, "SELECT since FROM inode WHERE branch=?1 AND ino=?2 AND (mode=0 OR inherit<=?3) ORDER BY until LIMIT 1")
+
+/* --- extent_unique.c --- */
+SQL(EXTENT_UNIQUE, "SELECT coalesce(sum(len), 0) FROM extent INDEXED BY extent_history WHERE branch=?1 AND until>?2 AND until<=?3"
+		   " AND since>?4 AND since<=?5 AND chunk<>0")

@@ -108,7 +108,12 @@ struct store {
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
 	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
 
+	/* the maintenance thread's (or caller's) own */
+	int64_t flatten_branch;
+	struct flatten_cursor flatten_cursor;
+
 	/* under drain_lock */
+	uint64_t collected_seq; /* the record that last put chunks on the free list */
 	struct chunk_store *chunks;
 	struct chunk_writer *writer;
 	bool find_locked; /* the drain in progress holds the store lock: a cut's */

@@ -1,0 +1,22 @@
+#include "store/meta/extent_map.h"
+#include "store/meta/row.h"
+
+int extent_unique_bytes(struct meta *m, const struct branch *b, int64_t p, int64_t v, int64_t n, int64_t *ret_bytes)
+{
+	sqlite3_stmt *st;
+	int ret = sql_stmt(m, SQL_EXTENT_UNIQUE, &st);
+
+	if (ret)
+		return ret;
+	(void)sqlite3_bind_int64(st, 1, b->id);
+	(void)sqlite3_bind_int64(st, 2, v);
+	(void)sqlite3_bind_int64(st, 3, n);
+	(void)sqlite3_bind_int64(st, 4, p);
+	(void)sqlite3_bind_int64(st, 5, v);
+	ret = sql_step(m, st);
+	if (ret)
+		return ret > 0 ? -ECORRUPT : ret;
+	*ret_bytes = sqlite3_column_int64(st, 0);
+	(void)sqlite3_reset(st);
+	return 0;
+}
