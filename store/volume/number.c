@@ -54,14 +54,20 @@ const struct number_slot *number_lookup(struct store *s, uint32_t number)
 
 int node_resolve(struct store *s, uint64_t node, struct resolved *ret)
 {
-	*ret = (struct resolved){.ino = node & ((UINT64_C(1) << NODE_INO_BITS) - 1)};
-	if (node == NODE_ROOT) {
-		ret->mount_root = true;
+	const struct number_slot *slot;
+
+	ret->ino = node & ((UINT64_C(1) << NODE_INO_BITS) - 1);
+	ret->mount_root = node == NODE_ROOT;
+	ret->snapshots_dir = false;
+	ret->slot = NULL;
+	if (ret->mount_root)
 		return 0;
-	}
-	ret->slot = number_lookup(s, (uint32_t)(node >> NODE_INO_BITS));
-	if (!ret->slot)
+	slot = number_lookup(s, (uint32_t)(node >> NODE_INO_BITS));
+	if (!slot)
 		return -ESTALE;
+	/* a copy: another look-up may put another number in the cache's slot */
+	ret->own_slot = *slot;
+	ret->slot = &ret->own_slot;
 	ret->snapshots_dir = ret->ino == INO_SNAPSHOTS;
 	return 0;
 }

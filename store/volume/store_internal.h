@@ -168,7 +168,8 @@ int tx_reapply(struct store *s);
 /* --- nodes (number.c) --- */
 
 struct resolved {
-	const struct number_slot *slot; /* valid until the lock is released */
+	const struct number_slot *slot; /* points into this struct: never copy it by value */
+	struct number_slot own_slot;
 	uint64_t ino;
 	bool mount_root, snapshots_dir; /* the two kinds of directory that exist in no view */
 };
