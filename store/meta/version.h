@@ -13,6 +13,7 @@
 #include "store/meta/row.h"
 
 #define VERSION_COLS_MAX 14
+#define XATTR_VALUE_AT 5 /* the column of an xattr's value in its GET statement */
 
 struct version_key {
 	uint64_t object; /* an ino: of the inode itself, of the directory, of the file */

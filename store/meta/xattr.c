@@ -7,9 +7,8 @@
 #include "store/base/cleanup.h"
 #include "store/meta/version.h"
 
-enum { IS_SET, VALUE };
+enum { IS_SET };
 enum { KEY_BRANCH, KEY_INO, KEY_NAME, KEY_UNTIL, SINCE, COL_VALUE, COL_COUNT };
-#define VALUE_AT 5 /* of the GET statement */
 
 static struct version_key key_of(uint64_t ino, const char *name)
 {
@@ -29,8 +28,8 @@ static void fill(struct value *cols, const struct branch *b, const struct versio
 /* A copy of the value that the statement is at; never NULL. */
 static int copy_value(sqlite3_stmt *st, void **ret, size_t *ret_len)
 {
-	const void *p = sqlite3_column_blob(st, VALUE_AT);
-	size_t len = (size_t)sqlite3_column_bytes(st, VALUE_AT);
+	const void *p = sqlite3_column_blob(st, XATTR_VALUE_AT);
+	size_t len = (size_t)sqlite3_column_bytes(st, XATTR_VALUE_AT);
 	void *copy = malloc(len + 1);
 
 	if (!copy)
