@@ -1,5 +1,5 @@
-/* Each of the two segments is one `side`. Records collect in the current side's batch; a flush takes the whole batch and
- * writes it at the next block boundary. All that order and recovery rest on:
+/* Each of the two segments is one `side`. Records collect in the current side's batch; a flush takes the whole batch
+ * and writes it at the next block boundary. All that order and recovery rest on:
  *
  *   1. There is one leader at a time. It flushes the older side before the current one, and the current one only while
  *      the older has no error. So what is on disk is always a prefix of what was appended.
@@ -8,8 +8,8 @@
  *   3. A side's new header is durable before the first batch of that use overwrites batches of the use before.
  *   4. Within a use the checksums are chained, so a batch that follows one rewritten after a replay cannot be taken for
  *      its successor.
- *   5. A write or fdatasync that failed is never tried again on that use: the kernel may have dropped the pages. The side
- *      keeps its error until it is retired.
+ *   5. A write or fdatasync that failed is never tried again on that use: the kernel may have dropped the pages. The
+ *      side keeps its error until it is retired.
  *
  * A side is *begun* when the header of its present use is durable, and *retired* when a commit has made it unnecessary.
  * What a retired side still holds in memory is dropped. Retiring does no I/O: records of a retired side may be replayed
@@ -122,8 +122,8 @@ static int side_renew(struct journal *j, struct side *s)
 	return 0;
 }
 
-int journal_open(int dirfd, const uint8_t store_id[16], uint64_t segment_size, struct stats *stats, struct journal **ret,
-		 struct err *err)
+int journal_open(int dirfd, const uint8_t store_id[16], uint64_t segment_size, struct stats *stats,
+		 struct journal **ret, struct err *err)
 {
 	struct journal *j;
 	int r;

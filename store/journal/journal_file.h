@@ -2,10 +2,11 @@
  * alternately: a commit starts the other segment (journal_rotate), and once that commit is durable the old one is
  * recycled (journal_retire). Records are appended in batches; one fdatasync serves all who wait.
  *
- * A segment begins with a header (magic, version, store id, generation, keyed checksum). Records are written in batches;
- * each carries a store-wide number and a checksum that is chained from the batch before and, first, from a random value in
- * the header, so that neither stale bytes of an earlier use nor file contents ever read as records. The files are written
- * once with zeros at creation so that later writes change no file metadata and fdatasync is one device flush.
+ * A segment begins with a header (magic, version, store id, generation, keyed checksum). Records are written in
+ * batches; each carries a store-wide number and a checksum that is chained from the batch before and, first, from a
+ * random value in the header, so that neither stale bytes of an earlier use nor file contents ever read as records. The
+ * files are written once with zeros at creation so that later writes change no file metadata and fdatasync is one
+ * device flush.
  *
  * Threading: journal_append and journal_rotate are serialised by the caller; journal_sync may be called by any thread
  * and groups the waiters: one becomes the leader and flushes for all. */
@@ -23,9 +24,10 @@
 
 struct journal;
 
-/* Opens or creates the two segments in `dirfd`. `store_id` guards against a journal of another store. Stats may be NULL. */
-int journal_open(int dirfd, const uint8_t store_id[16], uint64_t segment_size, struct stats *stats, struct journal **ret,
-		 struct err *err);
+/* Opens or creates the two segments in `dirfd`. `store_id` guards against a journal of another store. Stats may be
+ * NULL. */
+int journal_open(int dirfd, const uint8_t store_id[16], uint64_t segment_size, struct stats *stats,
+		 struct journal **ret, struct err *err);
 void journal_free(struct journal *j);
 
 /* Calls `apply` for each record that checks, in the order written (older generation first), and stops silently at the
@@ -35,15 +37,15 @@ void journal_free(struct journal *j);
  * journal_can_rotate is false until a commit without journal_rotate has been followed by journal_retire. */
 int journal_replay(struct journal *j, int (*apply)(void *arg, const struct record *rec), void *arg);
 
-/* Adds a record to the batch in memory (RECORD_SUM_ALL; seq is the caller's). The data is copied: that of `data`, or with
- * iovcnt 0 that of the record. -ENOSPC when the segment has no room left: the caller commits, then tries again;
+/* Adds a record to the batch in memory (RECORD_SUM_ALL; seq is the caller's). The data is copied: that of `data`, or
+ * with iovcnt 0 that of the record. -ENOSPC when the segment has no room left: the caller commits, then tries again;
  * -EMSGSIZE when an empty segment had none. */
 int journal_append(struct journal *j, const struct record *rec, const struct iovec *data, int iovcnt);
 /* A position that covers everything appended so far; hand it to journal_sync. */
 uint64_t journal_position(const struct journal *j);
 /* Returns once everything up to `position` is on stable storage. An error stays with every record that it hit: those
- * waiting get it, and so does every later journal_sync until journal_retire has dropped that segment (for the current one
- * that takes a rotation first). What a retired segment held counts as synced: a commit made it durable. */
+ * waiting get it, and so does every later journal_sync until journal_retire has dropped that segment (for the current
+ * one that takes a rotation first). What a retired segment held counts as synced: a commit made it durable. */
 int journal_sync(struct journal *j, uint64_t position);
 /* Bytes used in the current segment, and its size. */
 uint64_t journal_used(const struct journal *j);

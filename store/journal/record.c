@@ -26,7 +26,8 @@ enum {
 	OFF_SUM = 56,
 };
 
-static uint64_t sum_parts(const uint8_t *head, const void *effects, size_t effects_len, const struct iovec *data, int iovcnt)
+static uint64_t sum_parts(const uint8_t *head, const void *effects, size_t effects_len, const struct iovec *data,
+			  int iovcnt)
 {
 	XXH3_state_t state;
 

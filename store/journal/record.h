@@ -5,8 +5,8 @@
  *   24 u64 reply ino    32 u64 reply value     40 i32 reply error      44 u16 kind      46 u16 flags
  *   48 u32 effects len  52 u32 data len        56 u64 checksum (XXH3-64 of everything but this field)
  *   64 effects, then data
- * In the ring the data begins at the next multiple of 64, and the checksum covers header and effects only (data lives in
- * memory that a dying process cannot tear, since publishing comes last); in the journal it covers everything. */
+ * In the ring the data begins at the next multiple of 64, and the checksum covers header and effects only (data lives
+ * in memory that a dying process cannot tear, since publishing comes last); in the journal it covers everything. */
 #ifndef VARVE_JOURNAL_RECORD_H
 #define VARVE_JOURNAL_RECORD_H
 

@@ -1,20 +1,24 @@
-/* The memfd: a header page, the user's page, then the data area. Offsets into the data area are virtual: they only grow,
- * and the place is the offset modulo the area's size. The first lap begins at offset `size`, so that 0 is never an offset.
+/* The memfd: a header page, the user's page, then the data area. Offsets into the data area are virtual: they only
+ * grow, and the place is the offset modulo the area's size. The first lap begins at offset `size`, so that 0 is never
+ * an offset.
  *
  * What a reader may rely on is one `struct ring_state`. There are two slots; the writer fills the one not in use, then
  * makes it current by storing `turn` (its parity names the slot). A process killed between any two instructions
- * therefore leaves the state before or the state after, never a mixture. Everything a state covers was written before it.
+ * therefore leaves the state before or the state after, never a mixture. Everything a state covers was written before
+ * it.
  *
  * Invariants, for the current state:
  *   1. tail_off <= head_off <= tail_off + size; both are multiples of RECORD_ALIGN
  *   2. tail_seq <= head_seq; equal exactly when the offsets are
- *   3. from tail_off to head_off lie the records tail_seq ... head_seq - 1, each contiguous, at most one skip marker a lap
- * An empty ring starts over at the beginning of its area: any record up to the limit fits then, in pages already paid for.
+ *   3. from tail_off to head_off lie the records tail_seq ... head_seq - 1, each contiguous, at most one skip marker a
+ *      lap
+ * An empty ring starts over at the beginning of its area: any record up to the limit fits then, in pages already paid
+ * for.
  *
  * Pages are neither touched before they are needed nor given back: fresh memory is dear.
  *
- * `marks` is private to the process: the offset of every MARK_EVERY-th record, so that finding a number or releasing many
- * records does not walk them all. */
+ * `marks` is private to the process: the offset of every MARK_EVERY-th record, so that finding a number or releasing
+ * many records does not walk them all. */
 #include "store/journal/ring.h"
 
 #include <assert.h>
@@ -360,8 +364,8 @@ static int place(struct ring *r, size_t size, uint64_t *ret_off)
 	return 0;
 }
 
-int ring_append(struct ring *r, const struct record_head *head, const void *effects, size_t effects_len, const void *data,
-		size_t data_len, uint64_t *ret_seq, void **ret_data)
+int ring_append(struct ring *r, const struct record_head *head, const void *effects, size_t effects_len,
+		const void *data, size_t data_len, uint64_t *ret_seq, void **ret_data)
 {
 	struct record rec = {r->state.head_seq, *head, effects, effects_len, data, data_len};
 	size_t limit = r->size < RECORD_SIZE_MAX ? r->size : RECORD_SIZE_MAX;

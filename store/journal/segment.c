@@ -61,7 +61,8 @@ void segment_head_encode(uint8_t out[SEGMENT_HEAD_LEN], const struct segment *se
 }
 
 /* 0, -ECORRUPT, -ETOONEW, or -EXDEV for a journal of another store. */
-int segment_head_decode(const void *p, size_t len, const uint8_t store_id[16], struct segment_use *ret, uint64_t *ret_size)
+int segment_head_decode(const void *p, size_t len, const uint8_t store_id[16], struct segment_use *ret,
+			uint64_t *ret_size)
 {
 	const uint8_t *b = p;
 	uint64_t size;

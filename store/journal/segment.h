@@ -45,8 +45,8 @@ struct batch_id {
 	uint64_t chain; /* the checksum of the batch before, or the salt */
 };
 
-/* Opens or creates journal.`index` in `dirfd`; a segment that exists keeps its size. `seg` is filled even on failure, as
- * far as segment_close needs it. */
+/* Opens or creates journal.`index` in `dirfd`; a segment that exists keeps its size. `seg` is filled even on failure,
+ * as far as segment_close needs it. */
 int segment_open(int dirfd, int index, const uint8_t store_id[16], uint64_t size, struct segment *seg, struct err *err);
 void segment_close(struct segment *seg);
 /* Makes a new use durable: its header is on stable storage when this returns, and no batch of it may be before. */
@@ -54,7 +54,8 @@ int segment_begin(struct segment *seg, const struct segment_use *use);
 
 /* Bytes that a batch with so many bytes of records takes in the file. */
 uint64_t batch_span(uint64_t len);
-/* Fills the header of a batch: `p` has room for it, then `len` bytes of records, `count` of them. Returns the checksum. */
+/* Fills the header of a batch: `p` has room for it, then `len` bytes of records, `count` of them. Returns its
+ * checksum. */
 uint64_t batch_seal(uint8_t *p, size_t len, uint32_t count, const struct batch_id *id);
 /* Pure parser of a whole batch, bounds first: 0, the bytes of its records and its checksum; or -ECORRUPT. */
 int batch_parse(const void *p, size_t len, const struct batch_id *id, size_t *ret_len, uint64_t *ret_sum);
@@ -67,6 +68,7 @@ int segment_read(struct segment *seg, uint64_t off, const struct batch_id *id, s
 
 /* Pure parsers and encoders of a header slot. */
 void segment_head_encode(uint8_t out[SEGMENT_HEAD_LEN], const struct segment *seg, const struct segment_use *use);
-int segment_head_decode(const void *p, size_t len, const uint8_t store_id[16], struct segment_use *ret, uint64_t *ret_size);
+int segment_head_decode(const void *p, size_t len, const uint8_t store_id[16], struct segment_use *ret,
+			uint64_t *ret_size);
 
 #endif

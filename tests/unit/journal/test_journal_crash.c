@@ -1,5 +1,5 @@
-/* A power cut at any moment: the journal's I/O is recorded, and images are made of what the disk may hold. Writes that a
- * finished fdatasync covers are there; of the others each may be there, missing, cut short, or torn sector by sector. */
+/* A power cut at any moment: the journal's I/O is recorded, and images are made of what the disk may hold. Writes that
+ * a finished fdatasync covers are there; of the others each may be there, missing, cut short, or torn by sectors. */
 #include "tests/unit/journal/journal_fixture.h"
 
 #include <sys/stat.h>
@@ -35,8 +35,8 @@ struct recorder {
 	uint64_t committed;
 };
 
-static int record_hook(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len,
-		       off_t off)
+static int record_hook(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data,
+		       size_t *len, off_t off)
 {
 	struct recorder *r = arg;
 	struct event *e = &r->events[r->n];
