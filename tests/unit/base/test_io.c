@@ -142,8 +142,8 @@ struct plan {
 	size_t bytes_len;
 };
 
-static int plan_hook(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len,
-		     off_t off)
+static int plan_hook(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data,
+		     size_t *len, off_t off)
 {
 	struct plan *plan = arg;
 
