@@ -1,0 +1,102 @@
+# bash completion for varve: commands, options, and the names of volumes and snapshots, asked from the daemon.
+
+# The names that `varve … ls -q` prints; nothing when no daemon answers.
+_varve_names() {
+	local varve=${COMP_WORDS[0]} i
+	local -a where=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		[[ ${COMP_WORDS[i]} == --api ]] && where=(--api "${COMP_WORDS[i + 1]}")
+	done
+	# The word is still as typed: a ~ or a variable at its beginning is for the shell.
+	"${varve/#\~/$HOME}" "${where[@]}" "$@" -q 2>/dev/null
+}
+
+_varve_volumes() { _varve_names volume ls; }
+_varve_snapshots() { _varve_names snapshot ls; }
+
+# Offers the lines of $1 that begin with $2. '@' may be one of COMP_WORDBREAKS, so what stands before it is cut off the answers then.
+_varve_offer() {
+	local cut=
+	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+	if [[ $2 == *@* && $COMP_WORDBREAKS == *@* ]]; then
+		cut=${2%"${2##*@}"}
+		COMPREPLY=("${COMPREPLY[@]#"$cut"}")
+	fi
+}
+
+_varve() {
+	local commands='init status df volume snapshot diff rollback clone check gc version help'
+	local volume='create ls inspect rm rename set' snapshot='create ls rm hold release'
+	local global='--json --bytes --quiet --yes --api --store --help --version'
+	local keys='quota= quota-inodes= compression= uid= gid= mode='
+	local cur prev command='' n=0 i
+	local -a words
+
+	# The words as typed, whatever readline splits at.
+	read -r -a words <<<"${COMP_LINE:0:COMP_POINT}"
+	[[ ${COMP_LINE:0:COMP_POINT} == *' ' ]] && words+=('')
+	cur=${words[-1]}
+	prev=${words[-2]:-}
+	# The command, and how many words stand between it and the one to complete.
+	for ((i = 1; i < ${#words[@]} - 1; i++)); do
+		case ${words[i]} in
+		--api | --store | --from | -o | --option) i=$((i + 1)) ;;
+		-*) ;;
+		*)
+			if [[ -z $command || $command == volume || $command == snapshot || $command == help* ]]; then
+				command+=${command:+ }${words[i]}
+			else
+				n=$((n + 1))
+			fi
+			;;
+		esac
+	done
+
+	COMPREPLY=()
+	case $prev in
+	--api | --store)
+		compopt -o default
+		return
+		;;
+	--from)
+		_varve_offer "$(_varve_volumes; _varve_snapshots)" "$cur"
+		return
+		;;
+	-o | --option)
+		compopt -o nospace
+		_varve_offer "$keys" "$cur"
+		return
+		;;
+	esac
+	if [[ $cur == -* ]]; then
+		case $command in
+		'volume create') global+=' --from --option' ;;
+		'volume set' | clone) global+=' --option' ;;
+		'volume rm') global+=' --force' ;;
+		'snapshot ls') global+=' --unique' ;;
+		diff) global+=' --long' ;;
+		rollback) global+=' --live' ;;
+		check) global+=' --data' ;;
+		esac
+		_varve_offer "$global" "$cur"
+		return
+	fi
+	case $command:$n in
+	:*) _varve_offer "$commands" "$cur" ;;
+	help:0) _varve_offer "$commands" "$cur" ;;
+	volume:0 | 'help volume':0) _varve_offer "$volume" "$cur" ;;
+	snapshot:0 | 'help snapshot':0) _varve_offer "$snapshot" "$cur" ;;
+	init:0 | check:0) compopt -o dirnames ;;
+	'volume inspect':* | 'volume rm':* | 'volume rename':0 | 'volume set':0 | 'snapshot create':* | 'snapshot ls':0)
+		_varve_offer "$(_varve_volumes)" "$cur"
+		;;
+	'volume set':*)
+		compopt -o nospace
+		_varve_offer "$keys" "$cur"
+		;;
+	'snapshot rm':* | 'snapshot hold':* | 'snapshot release':* | rollback:0 | diff:0) _varve_offer "$(_varve_snapshots)" "$cur" ;;
+	diff:1 | clone:0) _varve_offer "$(_varve_volumes; _varve_snapshots)" "$cur" ;;
+	esac
+}
+
+complete -F _varve varve
