@@ -84,7 +84,7 @@ static int collect_step(struct store *s, bool *ret_more)
 
 	if (ret)
 		return ret;
-	ret = chunk_collect(s->meta, UINT64_MAX, SLICE_ROWS, &n);
+	ret = chunk_collect(s->meta, INT64_MAX, SLICE_ROWS, &n);
 	ret = tx_end_locked(&tx, ret, NULL, 0, NULL);
 	if (!ret && n) {
 		s->collected_seq = ring_head_seq(s->ring) - 1;
