@@ -66,16 +66,10 @@ static int drain_late(struct store *s)
 static int commit_rows(struct store *s, uint64_t through, bool reset_wal)
 {
 	uint64_t start = mono_us();
-	int ret;
+	int ret = s->failed ? -EIO : 0;
 
-	if (s->rows_unsynced) /* a cut that failed to sync left them */
-		ret = chunk_writer_sync(s->writer);
-	else
-		ret = 0;
-	if (!ret) {
-		s->rows_unsynced = false;
+	if (!ret)
 		ret = meta_commit(s->meta, ring_head_seq(s->ring) - 1, through);
-	}
 	if (!ret && reset_wal)
 		ret = meta_reset_wal(s->meta);
 	if (ret && meta_lost(s->meta))

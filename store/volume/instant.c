@@ -64,8 +64,12 @@ int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg,
 	if (s->rows_unsynced)
 		sync_ret = chunk_writer_sync(s->writer);
 	(void)pthread_mutex_lock(&s->lock);
-	if (!sync_ret)
-		s->rows_unsynced = false;
+	s->rows_unsynced = false;
+	if (sync_ret) {
+		/* rows in memory refer to chunks that are lost; what the disk and the ring have is sound */
+		s->failed = true;
+		log_error("chunks of a cut could not be written: %s; restart varved to go on from the last commit", err_name(-sync_ret));
+	}
 	(void)pthread_cond_broadcast(&s->space_cond);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!ret)

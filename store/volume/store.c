@@ -199,8 +199,6 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 		return err_set(err, -ret, "%s: the database lacks the store's settings", s->dir);
 	ret = chunk_store_open(s->dirfd, secret, &s->stats, &s->chunks, err);
 	if (!ret)
-		ret = chunk_writer_new(s->chunks, &ops, &s->writer);
-	if (!ret)
 		ret = journal_open(s->dirfd, s->id, JOURNAL_SEGMENT_SIZE, &s->stats, &s->journal, err);
 	if (!ret && opts->ring_fd >= 0)
 		ret = ring_attach(opts->ring_fd, &s->ring);
@@ -208,7 +206,10 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 	if (!ret)
 		ret = recover(s, opts->ring_size ? opts->ring_size : RING_SIZE_DEFAULT, err);
 	s->recovering = false;
-	return ret;
+	/* packs of a drain whose extents never came: their ids will be given out again */
+	if (!ret && !(s->flags & STORE_READONLY))
+		ret = chunk_store_remove_packs_from(s->chunks, meta_last_pack(s->meta) + 1);
+	return ret ? ret : chunk_writer_new(s->chunks, &ops, &s->writer);
 }
 
 static int finish_leftovers(struct store *s, bool keep_orphans)
@@ -218,9 +219,6 @@ static int finish_leftovers(struct store *s, bool keep_orphans)
 	if (s->flags & STORE_READONLY)
 		return 0;
 	ret = store_commit(s);
-	/* packs of a drain whose extents never came */
-	if (!ret)
-		ret = chunk_store_remove_packs_from(s->chunks, meta_last_pack(s->meta) + 1);
 	if (!ret && !keep_orphans)
 		ret = orphans_free(s);
 	return ret;
