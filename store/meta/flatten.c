@@ -29,7 +29,7 @@ struct flatten {
 	unsigned rows;
 };
 
-/* When extents at or beyond `off` (xattrs: INT64_MAX) of the file went out of the branch's sight. */
+/* When extents at or beyond `off` (-1: the whole inode) of the file went out of the branch's sight. */
 static int hidden_since(struct flatten *f, uint64_t ino, int64_t off, int64_t *ret)
 {
 	sqlite3_stmt *st;
