@@ -51,10 +51,13 @@ struct history {
 	size_t nfloors, floors_cap;
 };
 
+struct power_cut;
+
 struct run {
 	const char *dir;
 	struct store *store;
 	unsigned store_flags;
+	struct power_cut *power_cut;
 	uint64_t seed;
 	const char *prefix; /* of volume names, so that several runs can share a store */
 	bool alone;         /* no other run works on the store */
