@@ -1,0 +1,207 @@
+#include "fs/api_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/log.h"
+
+static const struct route {
+	const char *method;
+	const char *path; /* a part '*' is an argument */
+	api_route fn;
+} routes[] = {
+	{"GET", "v1/status", api_status},
+	{"GET", "v1/df", api_df},
+	{"GET", "v1/volumes", api_volume_list},
+	{"POST", "v1/volumes", api_volume_create},
+	{"GET", "v1/volumes/*", api_volume_get},
+	{"DELETE", "v1/volumes/*", api_volume_remove},
+	{"POST", "v1/volumes/*/rename", api_volume_rename},
+	{"POST", "v1/volumes/*/set", api_volume_set},
+	{"POST", "v1/volumes/*/rollback", api_rollback},
+	{"POST", "v1/volumes/*/clone", api_clone},
+	{"GET", "v1/volumes/*/open", api_volume_open},
+	{"GET", "v1/snapshots", api_snapshot_list},
+	{"POST", "v1/snapshots", api_snapshot_create},
+	{"GET", "v1/snapshots/*/*", api_snapshot_get},
+	{"DELETE", "v1/snapshots/*/*", api_snapshot_remove},
+	{"POST", "v1/snapshots/*/*/hold", api_snapshot_hold},
+	{"POST", "v1/snapshots/*/*/release", api_snapshot_release},
+	{"GET", "v1/diff", api_diff},
+	{"POST", "v1/gc", api_gc},
+	{"POST", "v1/check", api_check},
+	{"GET", "v1/jobs/*", api_job},
+	{"GET", "metrics", api_metrics},
+};
+
+/* Whether the request's path is the route's; its arguments then. */
+static bool path_matches(const struct http_request *h, const char *pattern, const char *args[2])
+{
+	size_t i, n = 0, len;
+
+	for (i = 0; i < h->parts_n; i++) {
+		len = strcspn(pattern, "/");
+		if (!len)
+			return false;
+		if (len == 1 && *pattern == '*')
+			args[n++] = h->parts[i];
+		else if (strlen(h->parts[i]) != len || memcmp(h->parts[i], pattern, len) != 0)
+			return false;
+		pattern += len;
+		if (*pattern == '/')
+			pattern++;
+	}
+	return !*pattern && h->parts_n;
+}
+
+/* 0 with *ret, or the HTTP status that says why not. */
+static unsigned find_route(const struct http_request *h, const struct route **ret, const char *args[2])
+{
+	unsigned status = 404;
+	size_t i;
+
+	for (i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+		if (!path_matches(h, routes[i].path, args))
+			continue;
+		if (!strcmp(h->method, routes[i].method)) {
+			*ret = &routes[i];
+			return 0;
+		}
+		status = 405;
+	}
+	return status;
+}
+
+static unsigned status_of(int code)
+{
+	switch (code) {
+	case ENOENT:
+		return 404;
+	case EEXIST:
+	case EBUSY:
+		return 409;
+	case EMSGSIZE:
+		return 413;
+	case ENOSPC:
+	case EDQUOT:
+		return 507;
+	case EINVAL:
+	case ENAMETOOLONG:
+	case ERANGE:
+	case E2BIG:
+	case EXDEV:
+	case EPERM:
+	case EROFS:
+	case EOPNOTSUPP:
+		return 400;
+	default:
+		return 500;
+	}
+}
+
+static int parse_body(const struct http_request *h, json_t **ret, struct err *err)
+{
+	json_error_t why;
+	json_t *body;
+
+	if (h->body_too_long)
+		return err_set(err, EMSGSIZE, "the request is longer than %d bytes", HTTP_BODY_MAX);
+	body = h->body_len ? json_loadb(h->body, h->body_len, JSON_REJECT_DUPLICATES, &why) : json_object();
+	if (!body && h->body_len)
+		return err_set(err, EINVAL, "the request is not JSON: %s (line %d)", why.text, why.line);
+	if (!body)
+		return err_set(err, ENOMEM, "out of memory");
+	if (!json_is_object(body)) {
+		json_decref(body);
+		return err_set(err, EINVAL, "the request is not a JSON object");
+	}
+	*ret = body;
+	return 0;
+}
+
+static void fill_reply(const struct http_request *h, unsigned status, struct api_answer *a, const struct err *err,
+		       struct http_reply *reply)
+{
+	if (status >= 400) {
+		json_t *inner = api_json_error(err);
+
+		a->json = inner ? json_pack("{s:o}", "error", inner) : NULL;
+		if (status >= 500)
+			log_warn("%s /%s/%s: %s", h->method, h->parts_n > 0 ? h->parts[0] : "", h->parts_n > 1 ? h->parts[1] : "",
+				 err->text);
+	}
+	reply->status = status;
+	reply->content_type = a->text ? a->content_type : "application/json";
+	reply->text = a->text ? a->text : a->json ? json_dumps(a->json, JSON_COMPACT) : NULL;
+	reply->len = reply->text ? strlen(reply->text) : 0;
+}
+
+static void handle(void *arg, const struct http_request *h, struct http_reply *reply)
+{
+	struct api *api = arg;
+	struct api_request r = {.http = h};
+	struct api_answer answer = {0};
+	const struct route *route = NULL;
+	struct err err = {0};
+	unsigned status;
+	int ret = 0;
+
+	status = find_route(h, &route, r.args);
+	if (status == 404)
+		(void)err_set(&err, ENOENT, "there is no such request");
+	else if (status == 405)
+		(void)err_set(&err, EINVAL, "%s is not possible there", h->method);
+	else
+		ret = parse_body(h, &r.body, &err);
+	if (!status && !ret)
+		ret = route->fn(api, &r, &answer, &err);
+	if (!status) {
+		if (ret < 0 && !err.code)
+			(void)err_set(&err, -ret, "%s", err_name(-ret));
+		status = ret < 0 ? status_of(err.code) : ret > 0 ? (unsigned)ret : 200;
+	}
+	fill_reply(h, status, &answer, &err, reply);
+	json_decref(answer.json);
+	json_decref(r.body);
+}
+
+int api_start(struct daemon *d, struct api **ret, struct err *err)
+{
+	struct api *api = calloc(1, sizeof *api);
+	const struct http_options o = {
+		.socket = d->options.api,
+		.has_group = d->options.has_api_group,
+		.group = d->options.api_group,
+		.handle = handle,
+		.arg = api,
+	};
+	int r;
+
+	if (!api)
+		return err_set(err, ENOMEM, "out of memory");
+	api->d = d;
+	(void)pthread_mutex_init(&api->replace_lock, NULL);
+	r = jobs_new(&api->jobs);
+	if (r)
+		(void)err_set(err, -r, "the API: %s", err_name(-r));
+	else
+		r = http_start(&o, &api->http, err);
+	if (r) {
+		api_stop(api);
+		return r;
+	}
+	*ret = api;
+	return 0;
+}
+
+void api_stop(struct api *api)
+{
+	if (!api)
+		return;
+	http_stop(api->http);
+	jobs_free(api->jobs);
+	(void)pthread_mutex_destroy(&api->replace_lock);
+	free(api);
+}

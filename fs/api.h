@@ -1,0 +1,14 @@
+/* The API of fs/API.md: routes, and how answers and errors look. */
+#ifndef VARVE_FS_API_H
+#define VARVE_FS_API_H
+
+#include "fs/daemon.h"
+
+struct api;
+
+/* Listens on the daemon's API socket. */
+int api_start(struct daemon *d, struct api **ret, struct err *err);
+/* Waits for the requests and jobs that are running. */
+void api_stop(struct api *api);
+
+#endif

@@ -1,0 +1,171 @@
+/* Routes about the daemon and the store as a whole. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "fs/api_internal.h"
+#include "store/base/cleanup.h"
+#include "store/maint/check.h"
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long size, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	(void)fclose(f);
+	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static json_t *json_counters(struct store *s)
+{
+	const struct stats *stats = store_stats(s);
+	json_t *o = json_object();
+	int bad = 0;
+
+#define X(name, help) bad |= json_object_set_new(o, #name, json_integer((json_int_t)stats_get(&stats->name)));
+	STATS_COUNTERS(X)
+#undef X
+	if (bad) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
+}
+
+static json_t *json_fuse(const struct session *s)
+{
+	struct session_info info;
+	uint64_t requests = 0;
+	unsigned i;
+
+	session_info(s, &info);
+	for (i = 0; i < SESSION_OPCODES; i++)
+		requests += session_requests(s, i);
+	return json_pack("{s:b,s:b,s:b,s:I}", "writeback", info.writeback, "killpriv_v2", info.killpriv_v2, "inc_epoch", info.inc_epoch,
+			 "requests", (json_int_t)requests);
+}
+
+int api_status(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	struct daemon *d = api->d;
+	struct store_space space = {0};
+	struct utsname host = {0};
+	struct stat ring = {0};
+	char uuid[37];
+	int bad = store_space(d->store, &space);
+
+	(void)r;
+	if (bad)
+		return err_set(err, -bad, "the store's space: %s", err_name(-bad));
+	(void)uname(&host);
+	(void)fstat(store_ring_fd(d->store), &ring);
+	store_uuid(d->store, uuid);
+	return api_answer(
+		ret,
+		json_pack("{s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "version", VARVE_VERSION, "uuid", uuid, "store",
+			  d->options.store, "mount", d->options.mount, "pid", (int)getpid(), "started", (json_int_t)d->started_ns, "uptime_us",
+			  (json_int_t)(daemon_mono_us() - d->started_us), "kernel", host.release, "fuse", json_fuse(d->session),
+			  "buffered_bytes", (json_int_t)space.buffered_bytes, "ring_bytes", (json_int_t)ring.st_size, "memory_bytes",
+			  (json_int_t)resident_bytes(), "volumes", (json_int_t)space.volumes, "snapshots", (json_int_t)space.snapshots,
+			  "counters", json_counters(d->store), "space", api_json_space(&space)),
+		200, err);
+}
+
+int api_df(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	struct store_space space = {0};
+	int bad = store_space(api->d->store, &space);
+
+	(void)r;
+	if (bad)
+		return err_set(err, -bad, "the store's space: %s", err_name(-bad));
+	return api_answer(ret, api_json_space(&space), 200, err);
+}
+
+int api_gc(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	const struct stats *stats = store_stats(api->d->store);
+	uint64_t before = stats_get(&stats->bytes_punched);
+	bool more = true;
+	int bad = 0;
+
+	(void)r;
+	/* What was freed a moment ago is given back only after a commit. */
+	while (!bad && more) {
+		bad = store_maintain(api->d->store, &more);
+		if (!bad && !more)
+			bad = store_commit(api->d->store);
+		if (!bad && !more)
+			bad = store_maintain(api->d->store, &more);
+	}
+	if (bad)
+		return err_set(err, -bad, "collecting: %s", err_name(-bad));
+	return api_answer(ret, json_pack("{s:I}", "freed_bytes", (json_int_t)(stats_get(&stats->bytes_punched) - before)), 200, err);
+}
+
+struct check_arg {
+	struct store *store;
+	unsigned flags;
+};
+
+static void check_report(void *arg, const char *line)
+{
+	job_message(arg, line);
+}
+
+static int check_run(void *arg, struct job *job, json_t **ret, struct err *err)
+{
+	const struct check_arg *c = arg;
+	struct check_result result = {0};
+	int bad = check_store(c->store, c->flags, check_report, job, &result, err);
+
+	if (bad)
+		return bad;
+	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "inodes", (json_int_t)result.inodes, "dirents", (json_int_t)result.dirents, "extents",
+			 (json_int_t)result.extents, "chunks", (json_int_t)result.chunks, "bytes_verified",
+			 (json_int_t)result.bytes_verified, "errors", (json_int_t)result.errors);
+	return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+int api_check(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	struct check_arg *arg;
+	uint64_t id;
+	json_t *job;
+	int bad, data = 0;
+
+	bad = api_unpack(r, err, "{s?b}", "data", &data);
+	if (bad)
+		return bad;
+	arg = malloc(sizeof *arg);
+	if (!arg)
+		return err_set(err, ENOMEM, "out of memory");
+	*arg = (struct check_arg){api->d->store, data ? CHECK_DATA : 0};
+	bad = jobs_start(api->jobs, "check", check_run, arg, &id, err);
+	if (!bad)
+		bad = jobs_get(api->jobs, id, &job, err);
+	if (bad)
+		return bad;
+	return api_answer(ret, json_pack("{s:o}", "job", job), 202, err);
+}
+
+int api_job(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	char *end;
+	uint64_t id = strtoull(r->args[0], &end, 10);
+	json_t *job;
+	int bad;
+
+	if (*end)
+		return err_set(err, ENOENT, "there is no job %s", r->args[0]);
+	bad = jobs_get(api->jobs, id, &job, err);
+	return bad ? bad : api_answer(ret, job, 200, err);
+}

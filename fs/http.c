@@ -1,0 +1,215 @@
+#include "fs/http.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "store/base/buf.h"
+#include "store/base/cleanup.h"
+#include "store/base/log.h"
+
+#define CONNECTIONS_MAX 64
+#define IDLE_TIMEOUT_S 60
+
+struct http_server {
+	struct http_options o;
+	struct sockaddr_un address;
+	struct MHD_Daemon *mhd;
+};
+
+/* One request while its body arrives. */
+struct arriving {
+	struct buf body;
+	bool too_long;
+};
+
+const char *http_query(const struct http_request *r, const char *key)
+{
+	return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, key);
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *c, const struct http_reply *reply)
+{
+	struct MHD_Response *response;
+	enum MHD_Result ok;
+
+	if (!reply->text)
+		return MHD_NO;
+	response = MHD_create_response_from_buffer(reply->len, reply->text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(reply->text);
+		return MHD_NO;
+	}
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
+	ok = MHD_queue_response(c, reply->status, response);
+	MHD_destroy_response(response);
+	return ok;
+}
+
+/* Splits the path, which libmicrohttpd has decoded, in place. */
+static void split_path(char *path, struct http_request *r)
+{
+	char *save = NULL, *part;
+
+	for (part = strtok_r(path, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+		if (r->parts_n == HTTP_PARTS_MAX) {
+			r->parts_n = 0; /* too deep to be anything */
+			return;
+		}
+		r->parts[r->parts_n++] = part;
+	}
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method, const char *version,
+				  const char *data, size_t *data_len, void **state)
+{
+	struct http_server *h = arg;
+	struct arriving *a = *state;
+	struct http_reply reply = {0};
+	AUTO_FREE char *path = NULL;
+
+	(void)version;
+	if (!a) {
+		*state = calloc(1, sizeof *a);
+		return *state ? MHD_YES : MHD_NO;
+	}
+	if (*data_len) {
+		if (a->body.len + *data_len > HTTP_BODY_MAX)
+			a->too_long = true;
+		else if (buf_add(&a->body, data, *data_len))
+			return MHD_NO;
+		*data_len = 0;
+		return MHD_YES;
+	}
+	path = strdup(url);
+	if (!path || buf_add_u8(&a->body, 0))
+		return MHD_NO;
+	struct http_request r = {
+		.method = method,
+		.body = (const char *)a->body.data,
+		.body_len = a->body.len - 1,
+		.body_too_long = a->too_long,
+		.connection = c,
+	};
+	split_path(path, &r);
+	h->o.handle(h->o.arg, &r, &reply);
+	return send_reply(c, &reply);
+}
+
+static void on_completed(void *arg, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode how)
+{
+	struct arriving *a = *state;
+
+	(void)arg;
+	(void)c;
+	(void)how;
+	if (a) {
+		buf_free(&a->body);
+		free(a);
+	}
+	*state = NULL;
+}
+
+/* Makes way for our socket: removes one that a dead daemon left. */
+static int clear_address(const struct sockaddr_un *address, struct err *err)
+{
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct stat st;
+
+	if (lstat(address->sun_path, &st))
+		return errno == ENOENT ? 0 : err_set(err, errno, "the socket %s: %s", address->sun_path, err_name(errno));
+	if (!S_ISSOCK(st.st_mode))
+		return err_set(err, EEXIST, "%s is there and is no socket", address->sun_path);
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof *address))
+		return err_set(err, EADDRINUSE, "another program listens on %s", address->sun_path);
+	if (unlink(address->sun_path))
+		return err_set(err, errno, "the old socket %s: %s", address->sun_path, err_name(errno));
+	return 0;
+}
+
+static int listen_on(const struct http_options *o, const struct sockaddr_un *address, int *ret_fd, struct err *err)
+{
+	AUTO_CLOSE int fd = -1;
+	AUTO_FREE char *folder = strdup(address->sun_path);
+	mode_t old;
+	int ret;
+
+	if (!folder)
+		return err_set(err, ENOMEM, "out of memory");
+	*strrchr(folder, '/') = '\0';
+	if (*folder && mkdir(folder, 0755) && errno != EEXIST)
+		return err_set(err, errno, "the folder of the socket %s: %s", address->sun_path, err_name(errno));
+	ret = clear_address(address, err);
+	if (ret)
+		return ret;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* Nobody else may connect before the mode is right. */
+	old = umask(0177);
+	ret = fd < 0 || bind(fd, (const struct sockaddr *)address, sizeof *address) ? -errno : 0;
+	(void)umask(old);
+	if (!ret && o->has_group && (chown(address->sun_path, (uid_t)-1, o->group) || chmod(address->sun_path, 0660)))
+		ret = -errno;
+	if (!ret && listen(fd, SOMAXCONN))
+		ret = -errno;
+	if (ret)
+		return err_set(err, -ret, "listening on %s: %s", address->sun_path, err_name(-ret));
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+static void on_log(void *arg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+static void on_log(void *arg, const char *fmt, va_list ap)
+{
+	char line[256];
+
+	(void)arg;
+	(void)vsnprintf(line, sizeof line, fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("http: %s", line);
+}
+
+int http_start(const struct http_options *o, struct http_server **ret, struct err *err)
+{
+	struct http_server *h = calloc(1, sizeof *h);
+	int fd = -1, r;
+
+	if (!h)
+		return err_set(err, ENOMEM, "out of memory");
+	h->o = *o;
+	h->address.sun_family = AF_UNIX;
+	(void)snprintf(h->address.sun_path, sizeof h->address.sun_path, "%s", o->socket);
+	r = listen_on(o, &h->address, &fd, err);
+	if (r) {
+		free(h);
+		return r;
+	}
+	h->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG |
+					  MHD_USE_ITC,
+				  0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+				  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+				  (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	if (!h->mhd) {
+		(void)close(fd);
+		(void)unlink(h->address.sun_path);
+		free(h);
+		return err_set(err, EIO, "the HTTP server on %s cannot be started", o->socket);
+	}
+	*ret = h;
+	return 0;
+}
+
+void http_stop(struct http_server *h)
+{
+	if (!h)
+		return;
+	/* First the name, so that nobody new comes. */
+	(void)unlink(h->address.sun_path);
+	MHD_stop_daemon(h->mhd);
+	free(h);
+}

@@ -1,0 +1,20 @@
+/* Telling the kernel what changed behind its back: it keeps names, absent ones too, attributes and listings for a day. Call these from a
+ * thread that holds no lock that a request takes, and that is no FUSE worker. They cannot fail in a way that a caller could mend: what
+ * the kernel does not know needs no telling, and the rest is logged. */
+#ifndef VARVE_FS_INVALIDATE_H
+#define VARVE_FS_INVALIDATE_H
+
+#include "fs/daemon.h"
+
+/* A name in a folder came, went, or means something else. */
+void invalidate_name(struct daemon *d, uint64_t parent, const char *name);
+/* A snapshot of the volume with this root came or went ("" : more than one). */
+void invalidate_snapshot(struct daemon *d, uint64_t volume_root, const char *snapshot);
+
+/* Everything in a volume is about to be replaced, or to go. */
+struct invalidation;
+int invalidate_prepare(struct daemon *d, const char *volume, uint64_t volume_root, struct invalidation **ret);
+void invalidate_volume(struct daemon *d, const struct invalidation *inv);
+void invalidate_free(struct invalidation *inv);
+
+#endif

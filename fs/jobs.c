@@ -1,0 +1,173 @@
+#include "fs/jobs.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "fs/api_internal.h"
+#include "store/base/cleanup.h"
+#include "store/base/log.h"
+
+#define JOBS_KEPT 32      /* the last ones that ended can still be asked after */
+#define MESSAGES_MAX 1000 /* a damaged store could say millions */
+
+enum job_state { JOB_NONE, JOB_RUNNING, JOB_DONE, JOB_FAILED };
+
+struct job {
+	struct jobs *jobs;
+	uint64_t id;
+	const char *kind;
+	enum job_state state;
+	double progress;
+	json_t *messages;
+	json_t *result;
+	struct err err;
+	job_fn fn;
+	void *arg;
+	pthread_t thread;
+	bool joinable;
+};
+
+struct jobs {
+	pthread_mutex_t lock; /* covers all jobs but fn, arg and what only their thread uses */
+	uint64_t last_id;
+	struct job slots[JOBS_KEPT];
+};
+
+int jobs_new(struct jobs **ret)
+{
+	struct jobs *jobs = calloc(1, sizeof *jobs);
+
+	if (!jobs)
+		return -ENOMEM;
+	(void)pthread_mutex_init(&jobs->lock, NULL);
+	*ret = jobs;
+	return 0;
+}
+
+static void clear(struct job *job)
+{
+	if (job->joinable)
+		(void)pthread_join(job->thread, NULL);
+	json_decref(job->messages);
+	json_decref(job->result);
+	*job = (struct job){0};
+}
+
+void jobs_free(struct jobs *jobs)
+{
+	unsigned i;
+
+	if (!jobs)
+		return;
+	for (i = 0; i < JOBS_KEPT; i++)
+		clear(&jobs->slots[i]);
+	(void)pthread_mutex_destroy(&jobs->lock);
+	free(jobs);
+}
+
+static void *job_main(void *arg)
+{
+	struct job *job = arg;
+	struct err err = {0};
+	json_t *result = NULL;
+	int ret = job->fn(job->arg, job, &result, &err);
+
+	free(job->arg);
+	if (ret < 0)
+		log_error("%s: %s", job->kind, err.text);
+	LOCK_SCOPE(&job->jobs->lock);
+	job->err = err;
+	job->result = result;
+	job->progress = ret < 0 ? job->progress : 1;
+	job->state = ret < 0 ? JOB_FAILED : JOB_DONE;
+	return NULL;
+}
+
+/* The slot of the oldest job that has ended, or a free one; -EBUSY when one of the kind runs. */
+static int choose(struct jobs *jobs, const char *kind, struct job **ret)
+{
+	struct job *best = NULL;
+	unsigned i;
+
+	for (i = 0; i < JOBS_KEPT; i++) {
+		struct job *job = &jobs->slots[i];
+
+		if (job->state == JOB_RUNNING) {
+			if (!strcmp(job->kind, kind))
+				return -EBUSY;
+		} else if (!best || job->id < best->id) {
+			best = job;
+		}
+	}
+	if (!best)
+		return -EBUSY;
+	*ret = best;
+	return 0;
+}
+
+int jobs_start(struct jobs *jobs, const char *kind, job_fn fn, void *arg, uint64_t *ret_id, struct err *err)
+{
+	struct job *job;
+	int ret;
+
+	LOCK_SCOPE(&jobs->lock);
+	ret = choose(jobs, kind, &job);
+	if (ret) {
+		free(arg);
+		return err_set(err, EBUSY, "a %s is running already", kind);
+	}
+	clear(job);
+	*job = (struct job){.jobs = jobs, .id = ++jobs->last_id, .kind = kind, .state = JOB_RUNNING, .fn = fn, .arg = arg};
+	job->messages = json_array();
+	ret = job->messages ? pthread_create(&job->thread, NULL, job_main, job) : ENOMEM;
+	if (ret) {
+		free(arg);
+		clear(job);
+		return err_set(err, ret, "the %s cannot be started: %s", kind, err_name(ret));
+	}
+	job->joinable = true;
+	*ret_id = job->id;
+	return 0;
+}
+
+void job_message(struct job *job, const char *line)
+{
+	LOCK_SCOPE(&job->jobs->lock);
+	if (json_array_size(job->messages) < MESSAGES_MAX)
+		(void)json_array_append_new(job->messages, json_string(line));
+}
+
+void job_progress(struct job *job, double progress)
+{
+	LOCK_SCOPE(&job->jobs->lock);
+	job->progress = progress;
+}
+
+int jobs_get(struct jobs *jobs, uint64_t id, json_t **ret, struct err *err)
+{
+	static const char *const states[] = {"", "running", "done", "failed"};
+	unsigned i;
+
+	LOCK_SCOPE(&jobs->lock);
+	for (i = 0; i < JOBS_KEPT; i++) {
+		struct job *job = &jobs->slots[i];
+		json_t *o;
+
+		if (job->state == JOB_NONE || job->id != id)
+			continue;
+		/* a copy of the messages: the job goes on adding to them */
+		o = json_pack("{s:I,s:s,s:s,s:f,s:o}", "id", (json_int_t)job->id, "kind", job->kind, "state", states[job->state],
+			      "progress", job->progress, "messages", json_copy(job->messages));
+		if (o && job->result)
+			(void)json_object_set(o, "result", job->result);
+		if (o && job->state == JOB_FAILED)
+			(void)json_object_set_new(o, "error", api_json_error(&job->err));
+		if (!o)
+			return err_set(err, ENOMEM, "out of memory");
+		*ret = o;
+		return 0;
+	}
+	return err_set(err, ENOENT, "there is no job %" PRIu64, id);
+}

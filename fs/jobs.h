@@ -1,0 +1,28 @@
+/* Long work that a request starts and others ask after. Any thread. */
+#ifndef VARVE_FS_JOBS_H
+#define VARVE_FS_JOBS_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "store/base/err.h"
+
+struct jobs;
+struct job;
+
+/* Does the work in the job's own thread; *ret is its result. */
+typedef int (*job_fn)(void *arg, struct job *job, json_t **ret, struct err *err);
+
+int jobs_new(struct jobs **ret);
+/* Waits for those that run. */
+void jobs_free(struct jobs *jobs);
+/* Starts one; `arg` is freed with free() when it has ended. -EBUSY when one of this kind runs already. */
+int jobs_start(struct jobs *jobs, const char *kind, job_fn fn, void *arg, uint64_t *ret_id, struct err *err);
+/* As JSON, see API.md; a new reference. -ENOENT. */
+int jobs_get(struct jobs *jobs, uint64_t id, json_t **ret, struct err *err);
+
+/* For the job itself. */
+void job_message(struct job *job, const char *line);
+void job_progress(struct job *job, double progress);
+
+#endif

@@ -1,0 +1,126 @@
+#include "fs/mount.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/log.h"
+
+#define READ_AHEAD_KB 4096
+#define FUSE_SUPER_MAGIC 0x65735546
+
+static int make_dirs(const char *dir, struct err *err)
+{
+	char path[PATH_MAX];
+	char *p;
+
+	(void)snprintf(path, sizeof path, "%s", dir);
+	for (p = path + 1;; p++) {
+		if (*p && *p != '/')
+			continue;
+		char c = *p;
+
+		*p = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return err_set(err, errno, "%s cannot be made: %s", path, err_name(errno));
+		if (!c)
+			return 0;
+		*p = c;
+	}
+}
+
+int mount_prepare(const char *dir, struct err *err)
+{
+	struct statfs fs;
+	struct stat st, up;
+	char parent[PATH_MAX];
+
+	if (stat(dir, &st)) {
+		if (errno == ENOTCONN || errno == ECONNABORTED) {
+			log_warn("%s: taking away the mount of a daemon that died", dir);
+			if (umount2(dir, MNT_DETACH))
+				return err_set(err, errno, "the dead mount on %s cannot be taken away: %s", dir, err_name(errno));
+			return mount_prepare(dir, err);
+		}
+		if (errno != ENOENT)
+			return err_set(err, errno, "the mount point %s: %s", dir, err_name(errno));
+		return make_dirs(dir, err);
+	}
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ENOTDIR, "the mount point %s is not a folder", dir);
+	(void)snprintf(parent, sizeof parent, "%.*s/..", PATH_MAX - 4, dir);
+	if (!statfs(dir, &fs) && fs.f_type == FUSE_SUPER_MAGIC && !stat(parent, &up) && up.st_dev != st.st_dev)
+		return err_set(err, EBUSY, "something is mounted on %s already", dir);
+	return 0;
+}
+
+int mount_fuse(const char *dir, int *ret_fd, struct err *err)
+{
+	AUTO_CLOSE int fd = -1;
+	char options[128];
+
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0) {
+		int ret = err_set(err, errno, "/dev/fuse: %s", err_name(errno));
+
+		if (errno == ENOENT)
+			err_hint(err, "load the kernel's fuse module (modprobe fuse)");
+		return ret;
+	}
+	(void)snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fd);
+	if (mount("varve", dir, "fuse.varve", 0, options)) {
+		int ret = err_set(err, errno, "mounting on %s: %s", dir, err_name(errno));
+
+		if (errno == EPERM)
+			err_hint(err, "varved runs as root");
+		return ret;
+	}
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+int mount_detach(const char *dir, bool *ret_busy)
+{
+	bool busy = false;
+
+	if (umount2(dir, UMOUNT_NOFOLLOW)) {
+		if (errno == EINVAL || errno == ENOENT) /* somebody else unmounted it */
+			return 0;
+		if (errno != EBUSY)
+			return -errno;
+		busy = true;
+		if (umount2(dir, UMOUNT_NOFOLLOW | MNT_DETACH))
+			return -errno;
+	}
+	*ret_busy = busy;
+	return 0;
+}
+
+void mount_set_read_ahead(const char *dir)
+{
+	struct stat st;
+	char path[64];
+	FILE *f;
+	int bad;
+
+	if (stat(dir, &st))
+		return;
+	(void)snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+	f = fopen(path, "we");
+	if (!f) {
+		log_info("cold reads are slower: %s: %s", path, err_name(errno));
+		return;
+	}
+	bad = fprintf(f, "%d\n", READ_AHEAD_KB) < 0;
+	bad |= fclose(f);
+	if (bad)
+		log_info("cold reads are slower: %s cannot be written", path);
+}

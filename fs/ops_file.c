@@ -1,0 +1,140 @@
+/* Handlers of open files. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fs/ops_internal.h"
+#include "store/volume/file_io.h"
+
+static unsigned open_flags(const struct fuse_file_info *fi)
+{
+	unsigned flags = 0;
+
+	if ((fi->flags & O_ACCMODE) != O_RDONLY)
+		flags |= FILE_OPEN_WRITE;
+	if (fi->flags & O_TRUNC)
+		flags |= FILE_OPEN_TRUNC;
+	if (session_request()->kill_priv)
+		flags |= FILE_OPEN_KILL_PRIV;
+	return flags;
+}
+
+static int open_node(fuse_req_t req, const struct op *op, uint64_t node, unsigned flags)
+{
+	struct daemon *d = ops_daemon(req);
+	int ret = file_open(d->store, op, node, flags, (uint32_t)fuse_req_ctx(req)->pid);
+
+	if (!ret && (flags & FILE_OPEN_WRITE))
+		node_table_writer(d->nodes, node, 1);
+	return ret;
+}
+
+static void close_node(struct daemon *d, uint64_t node, int flags)
+{
+	bool write = (flags & O_ACCMODE) != O_RDONLY;
+
+	file_release(d->store, node, write ? FILE_OPEN_WRITE : 0);
+	if (write)
+		node_table_writer(d->nodes, node, -1);
+}
+
+static void reply_flags(struct fuse_file_info *fi)
+{
+	fi->keep_cache = 1; /* without it, open(2) writes out what is dirty, page by page */
+}
+
+void ops_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	struct daemon *d = ops_daemon(req);
+	const struct op op = ops_op(req);
+	int ret;
+
+	reply_flags(fi);
+	/* The daemon's own opens do not count. */
+	if (fence_is_own_thread(d->fence, fuse_req_ctx(req)->pid)) {
+		fi->fh = FENCE_FH;
+		(void)fuse_reply_open(req, fi);
+		return;
+	}
+	ret = open_node(req, &op, node, open_flags(fi));
+	if (ret)
+		ops_reply_err(req, ret);
+	else if (fuse_reply_open(req, fi))
+		close_node(d, node, fi->flags);
+}
+
+void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+	struct daemon *d = ops_daemon(req);
+	const struct op op = ops_op(req);
+	unsigned flags = open_flags(fi);
+	struct fuse_entry_param e;
+	struct attr a;
+	int ret;
+
+	ret = ns_create(d->store, &op, parent, name, S_IFREG | (mode & ~(mode_t)S_IFMT), 0, NULL, &a);
+	if (!ret)
+		flags &= FILE_OPEN_WRITE;
+	else if (ret == -EEXIST && !(fi->flags & O_EXCL))
+		ret = ns_lookup(d->store, parent, name, &a);
+	if (!ret)
+		ret = node_table_ref(d->nodes, a.node);
+	if (ret) {
+		ops_reply_err(req, ret);
+		return;
+	}
+	ret = open_node(req, &op, a.node, flags);
+	if (ret) {
+		ops_unref(d, a.node, 1);
+		ops_reply_err(req, ret);
+		return;
+	}
+	if (flags & FILE_OPEN_TRUNC)
+		a.size = 0;
+	reply_flags(fi);
+	ops_entry_param(d, &a, &e);
+	if (fuse_reply_create(req, &e, fi)) {
+		close_node(d, a.node, fi->flags);
+		ops_unref(d, a.node, 1);
+	}
+}
+
+void ops_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
+{
+	if (fi->fh != FENCE_FH)
+		close_node(ops_daemon(req), node, fi->flags);
+	ops_reply_err(req, 0);
+}
+
+void ops_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	void *buf = session_scratch();
+	size_t len = 0;
+	int ret;
+
+	(void)fi;
+	if (size > SESSION_IO_MAX)
+		size = SESSION_IO_MAX;
+	ret = file_read(ops_daemon(req)->store, node, buf, size, off, true, &len);
+	if (ret == -EAGAIN)
+		ops_wait_read(req, node, size, off);
+	else if (ret)
+		ops_reply_err(req, ret);
+	else
+		(void)fuse_reply_buf(req, buf, len);
+}
+
+void ops_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	const struct op op = ops_op(req);
+	unsigned flags = session_request()->kill_priv ? FILE_WRITE_KILL_PRIV : 0;
+	int ret;
+
+	(void)fi;
+	ret = file_write(ops_daemon(req)->store, &op, node, buf, size, off, flags, true);
+	if (ret == -EAGAIN)
+		ops_wait_write(req, node, buf, size, off, flags);
+	else if (ret)
+		ops_reply_err(req, ret);
+	else
+		(void)fuse_reply_write(req, size);
+}

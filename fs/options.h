@@ -1,0 +1,28 @@
+/* What varved was told: the command line over the environment over the defaults. */
+#ifndef VARVE_FS_OPTIONS_H
+#define VARVE_FS_OPTIONS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "store/base/err.h"
+#include "store/base/log.h"
+
+/* Paths are absolute: the daemon leaves the folder that it was started in. */
+struct options {
+	char store[PATH_MAX];
+	char mount[PATH_MAX];
+	char api[PATH_MAX];
+	char pidfile[PATH_MAX]; /* "": none */
+	gid_t api_group;
+	bool has_api_group;
+	bool foreground;
+	enum log_dest log_dest;
+	enum log_level log_level;
+};
+
+/* 0; >0 when --help or --version has been answered; -EINVAL with the error set. */
+int options_parse(int argc, char **argv, struct options *ret, struct err *err);
+
+#endif
