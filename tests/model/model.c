@@ -162,7 +162,7 @@ struct worker {
 	struct run run;
 	pthread_t thread;
 	uint64_t ops;
-	char prefix[8];
+	char prefix[16];
 };
 
 static void *work(void *arg)
