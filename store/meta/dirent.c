@@ -75,7 +75,7 @@ static int find_own(struct meta *m, struct branch *b, const struct dirent_row *r
 		fill(cols, b, row, (int64_t)row->ino, row->type);
 		return 0;
 	}
-	if (!own && (row->row_branch || !version_has_tombstones(b, row->parent)))
+	if (!own && (row->row_branch || !version_inherits(b, row->parent)))
 		return 0;
 	err = version_find_own(m, SQL_DIRENT_GET, b, META_HEAD, &key, &found, NULL);
 	if (err)

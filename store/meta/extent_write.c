@@ -48,7 +48,7 @@ static int put_over_tombstone(struct meta *m, struct branch *b, uint64_t ino, co
 	struct version_row found;
 	int err;
 
-	if (!version_has_tombstones(b, ino))
+	if (!version_inherits(b, ino))
 		return put(m, b, ino, r);
 	err = version_find_own(m, SQL_EXTENT_GET, b, META_HEAD, &key, &found, NULL);
 	if (err > 0)

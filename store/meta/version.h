@@ -31,16 +31,11 @@ struct version_row {
 	char name[NAME_LEN_MAX + 1];
 };
 
-/* Whether the ancestors of a branch can show anything of this object. */
+/* Whether the ancestors of a branch can show anything of this object. Where they cannot, a tombstone that flattening left behind says no
+ * more than no row does, and may be overwritten without being looked for. */
 static inline bool version_inherits(const struct branch *b, uint64_t object)
 {
 	return b->parent && object <= b->ino_base;
-}
-
-/* Whether the branch itself can hold tombstones of this object; flattening leaves them behind. */
-static inline bool version_has_tombstones(const struct branch *b, uint64_t object)
-{
-	return b->parent ? object <= b->ino_base : b->origin_branch != 0;
 }
 
 /* No view can see a live row with this `since`, so it may change in place. */
@@ -82,7 +77,7 @@ struct version_level {
 	struct version_row row;
 };
 
-#define VERSION_LEVELS_INLINE 6
+#define VERSION_LEVELS_INLINE 4
 struct version_walk {
 	struct meta *m;
 	enum sql_id sql;

@@ -336,6 +336,15 @@ static void check_no_garbage(void)
 			       tables[t]);
 		assert_int_equal(ask(sql), 0);
 	}
+	for (int t = 2; t < 4; t++) {
+		/* ... and is of an inode that is there. */
+		(void)snprintf(sql, sizeof sql,
+			       "SELECT count(*) FROM %s r JOIN branch b ON b.id=r.branch WHERE r.until=9223372036854775807 AND"
+			       " b.head AND coalesce((SELECT mode FROM inode i WHERE i.branch=r.branch AND i.ino=r.ino AND"
+			       " i.until=r.until), b.parent)=0",
+			       tables[t]);
+		assert_int_equal(ask(sql), 0);
+	}
 }
 
 /* --- changes of the namespace --- */
