@@ -35,13 +35,23 @@ static void told(int ret, const char *what)
 		log_warn("telling the kernel of a changed %s: %s", what, err_name(-ret));
 }
 
-/* Attributes and cached pages (a folder's are its listing). */
-static void inval_inode(struct daemon *d, uint64_t node)
+/* off -1: attributes; 0: cached pages too (a folder's are its listing). */
+static void inval_node(struct daemon *d, uint64_t node, int64_t off)
 {
-	struct fuse_notify_inval_inode_out out = {.ino = node};
+	struct fuse_notify_inval_inode_out out = {.ino = node, .off = off};
 	struct iovec iov[2] = {[1] = {&out, sizeof out}};
 
 	told(session_notify(d->session, FUSE_NOTIFY_INVAL_INODE, iov, 2), "node");
+}
+
+static void inval_inode(struct daemon *d, uint64_t node)
+{
+	inval_node(d, node, 0);
+}
+
+void invalidate_attr(struct daemon *d, uint64_t node)
+{
+	inval_node(d, node, -1);
 }
 
 static void inval_entry(struct daemon *d, uint64_t parent, const char *name)

@@ -42,7 +42,8 @@ int mount_prepare(const char *dir, struct err *err)
 	struct stat st, up;
 	char parent[PATH_MAX];
 
-	if (stat(dir, &st)) {
+	/* A dead mount's folder may still be stat'ed from the kernel's cache; statfs always asks the daemon. */
+	if (stat(dir, &st) || statfs(dir, &fs)) {
 		if (errno == ENOTCONN || errno == ECONNABORTED) {
 			log_warn("%s: taking away the mount of a daemon that died", dir);
 			if (umount2(dir, MNT_DETACH))
@@ -56,7 +57,7 @@ int mount_prepare(const char *dir, struct err *err)
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "the mount point %s is not a folder", dir);
 	(void)snprintf(parent, sizeof parent, "%.*s/..", PATH_MAX - 4, dir);
-	if (!statfs(dir, &fs) && fs.f_type == FUSE_SUPER_MAGIC && !stat(parent, &up) && up.st_dev != st.st_dev)
+	if (fs.f_type == FUSE_SUPER_MAGIC && !stat(parent, &up) && up.st_dev != st.st_dev)
 		return err_set(err, EBUSY, "something is mounted on %s already", dir);
 	return 0;
 }

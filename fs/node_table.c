@@ -14,7 +14,8 @@
 struct slot {
 	uint64_t node;
 	uint64_t lookups : LOOKUPS_BITS;
-	uint64_t writers : 64 - LOOKUPS_BITS;
+	uint64_t writers : 63 - LOOKUPS_BITS;
+	uint64_t told : 1;
 };
 
 struct node_table {
@@ -153,6 +154,29 @@ unsigned node_table_writers(struct node_table *t, uint64_t node)
 {
 	LOCK_SCOPE(&t->lock);
 	return (unsigned)t->slots[find(t, node)].writers;
+}
+
+void node_table_told(struct node_table *t, uint64_t node)
+{
+	struct slot *s;
+
+	LOCK_SCOPE(&t->lock);
+	s = &t->slots[find(t, node)];
+	if (s->writers)
+		s->told = true;
+}
+
+bool node_table_take_told(struct node_table *t, uint64_t node)
+{
+	struct slot *s;
+	bool told;
+
+	LOCK_SCOPE(&t->lock);
+	s = &t->slots[find(t, node)];
+	told = s->told;
+	if (told)
+		s->told = false;
+	return told;
 }
 
 bool node_table_known(struct node_table *t, uint64_t node)

@@ -19,6 +19,10 @@ bool node_table_forget(struct node_table *t, uint64_t node, uint64_t n);
 /* One more or one fewer open for writing of a node that the kernel knows. */
 void node_table_writer(struct node_table *t, uint64_t node, int more);
 unsigned node_table_writers(struct node_table *t, uint64_t node);
+/* The kernel is told attributes of a node that has writers: what they write outdates them. */
+void node_table_told(struct node_table *t, uint64_t node);
+/* Whether that happened since the last call. */
+bool node_table_take_told(struct node_table *t, uint64_t node);
 bool node_table_known(struct node_table *t, uint64_t node);
 size_t node_table_count(struct node_table *t);
 /* The known nodes with this number (node >> NODE_INO_BITS), or all with number 0. Caller frees. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "fs/invalidate.h"
 #include "fs/ops_internal.h"
 
 /* Requests in the background (read-ahead, write-back) that the kernel keeps in flight. */
@@ -122,20 +123,26 @@ void ops_stat(const struct attr *a, struct stat *ret)
 	};
 }
 
-double ops_attr_timeout(struct daemon *d, const struct attr *a)
+void ops_told(struct daemon *d, const struct attr *a)
 {
-	if (!S_ISREG(a->mode) || (a->flags & ATTR_READONLY) || !node_table_writers(d->nodes, a->node))
-		return OPS_TIMEOUT_S;
-	return OPS_TIMEOUT_WRITER_S;
+	if (S_ISREG(a->mode) && !(a->flags & ATTR_READONLY))
+		node_table_told(d->nodes, a->node);
+}
+
+void ops_written(struct daemon *d, uint64_t node)
+{
+	if (node_table_take_told(d->nodes, node))
+		invalidate_attr(d, node);
 }
 
 void ops_entry_param(struct daemon *d, const struct attr *a, struct fuse_entry_param *ret)
 {
 	*ret = (struct fuse_entry_param){
 		.ino = a->node,
-		.attr_timeout = ops_attr_timeout(d, a),
+		.attr_timeout = OPS_TIMEOUT_S,
 		.entry_timeout = OPS_TIMEOUT_S,
 	};
+	ops_told(d, a);
 	ops_stat(a, &ret->attr);
 }
 

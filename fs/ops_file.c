@@ -33,8 +33,10 @@ static void close_node(struct daemon *d, uint64_t node, int flags)
 	bool write = (flags & O_ACCMODE) != O_RDONLY;
 
 	file_release(d->store, node, write ? FILE_OPEN_WRITE : 0);
-	if (write)
+	if (write) {
+		ops_written(d, node);
 		node_table_writer(d->nodes, node, -1);
+	}
 }
 
 static void reply_flags(struct fuse_file_info *fi)
@@ -135,6 +137,8 @@ void ops_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, of
 		ops_wait_write(req, node, buf, size, off, flags);
 	else if (ret)
 		ops_reply_err(req, ret);
-	else
+	else {
+		ops_written(ops_daemon(req), node);
 		(void)fuse_reply_write(req, size);
+	}
 }

@@ -87,8 +87,10 @@ static void write_run(struct parked_job *job, void *scratch)
 	session_give_buffer(w->d->session, w->buffer);
 	if (ret)
 		ops_reply_err(w->req, ret);
-	else
+	else {
+		ops_written(w->d, w->node);
 		(void)fuse_reply_write(w->req, (size_t)w->len);
+	}
 	free(w);
 }
 
