@@ -30,7 +30,7 @@ SNAP=$VOL/.snapshots/s1
 
 tree_list "$SNAP" >"$WORK/snap"
 expect "the snapshot equals the volume, dirty and mapped pages included" cmp "$WORK/before" "$WORK/snap"
-expect_eq "it has the extended attributes" "$(getfattr -n user.k --only-values "$SNAP/dir/file" 2>&1)" before
+expect_eq "it has the extended attributes" "$(getfattr --absolute-names -n user.k --only-values "$SNAP/dir/file" 2>&1)" before
 
 # Now everything changes.
 echo two >"$VOL/dir/file"
@@ -114,8 +114,9 @@ for i in range(1, 10**9):
         os.pwrite(fd, b"%09d" % i, 0)
         os.fdatasync(fd)
 PY
-started $!
-sleep 0.5
+writer=$!
+started $writer
+while [ ! -s "$VOL/n" ] && kill -0 $writer 2>/dev/null; do sleep 0.05; done
 good=1
 for i in $(seq 10); do
 	"$VARVE" snapshot create "v@both$i" "w@both$i" >>"$LOG" 2>&1 || good=0

@@ -24,7 +24,7 @@ ok() { expect "varve $*" "$VARVE" "$@"; }
 # Names
 ok volume create shop
 ok volume create "$(printf 'n%.0s' $(seq 128))"
-refused 1 'exists' volume create shop
+refused 1 'already' volume create shop
 for bad in '' . .. a/b a@b '@' "$(printf 'x%.0s' $(seq 129))"; do
 	"$VARVE" volume create "$bad" >/dev/null 2>"$WORK/err"
 	rc=$?
@@ -42,7 +42,7 @@ refused 1 '.' rollback shop@never
 # Snapshots
 echo 1 >"$MNT/shop/file"
 ok snapshot create shop@one
-refused 1 'exists' snapshot create shop@one
+refused 1 'already' snapshot create shop@one
 ok snapshot create shop
 expect "a snapshot without a name is named after the time" bash -c 'ls "$1/shop/.snapshots" | grep -qxE "[0-9]{8}T[0-9]{6}Z"' - "$MNT"
 ok snapshot hold shop@one
