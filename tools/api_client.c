@@ -128,8 +128,8 @@ static int refuse_answer(const json_t *answer, long status, struct err *err)
 	return -err->code;
 }
 
-static int perform(struct api *api, const char *method, const char *url, const char *text, struct buf *answer, long *ret_status,
-		   struct err *err)
+static int perform(struct api *api, const char *method, const char *url, const char *text, struct buf *answer,
+		   long *ret_status, struct err *err)
 {
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
 	CURL *c = api->curl;

@@ -12,7 +12,7 @@
 
 struct args_option {
 	const char *name; /* long, without dashes; a table ends with NULL here */
-	int letter;       /* 0: none */
+	int letter;	  /* 0: none */
 	const char *arg;  /* what its value is called in the help; NULL when it takes none */
 	const char *help;
 };
@@ -31,8 +31,8 @@ struct args {
 
 enum args_flags { ARGS_STOP_AT_WORD = 1 /* leave everything from the first word on as words */ };
 
-/* Parses argv[1..] by up to two tables (`own` may be NULL), which must outlive `ret`. Free with args_free. Reorders argv so that words come last.
- * Not to be called by two threads (getopt). 0, -EUSAGE or -ENOMEM. */
+/* Parses argv[1..] by up to two tables (`own` may be NULL), which must outlive `ret`. Free with args_free. Reorders
+ * argv so that words come last. Not to be called by two threads (getopt). 0, -EUSAGE or -ENOMEM. */
 int args_parse(int argc, char **argv, unsigned flags, const struct args_option *own, const struct args_option *global,
 	       struct args *ret, struct err *err);
 void args_free(struct args *args);

@@ -11,9 +11,9 @@
 
 enum cli_flags {
 	CLI_JSON = 1,
-	CLI_QUIET = 2,       /* no chatter; listings give names only */
-	CLI_YES = 4,         /* do not ask */
-	CLI_BYTES = 8,       /* exact sizes */
+	CLI_QUIET = 2, /* no chatter; listings give names only */
+	CLI_YES = 4,   /* do not ask */
+	CLI_BYTES = 8, /* exact sizes */
 	CLI_HELP = 16,
 	CLI_VERSION = 32,
 	CLI_STORE_GIVEN = 64, /* by option or environment, not by default */
@@ -31,12 +31,12 @@ struct command {
 	const char *name; /* a table ends with NULL here */
 	/* 0 or -code with *err set. NULL when there are subcommands. */
 	int (*fn)(struct cli *cli, const struct args *args, struct err *err);
-	const char *synopsis; /* what follows the name; a newline between several forms */
-	const char *help;     /* one line */
-	const char *details;  /* what --help says beyond that, wrapped; NULL: nothing */
+	const char *synopsis;		   /* what follows the name; a newline between several forms */
+	const char *help;		   /* one line */
+	const char *details;		   /* what --help says beyond that, wrapped; NULL: nothing */
 	const struct args_option *options; /* NULL: only the global ones */
 	const struct command *sub;
-	const char *also; /* other words that people type for it: never accepted, only answered with a hint */
+	const char *also;	  /* other words that people type for it: never accepted, only answered with a hint */
 	int words_min, words_max; /* how many words it takes; words_max -1: any number */
 };
 

@@ -1,5 +1,5 @@
-/* varve check, varve gc: the store proved, and its garbage given back. Checking goes through the daemon where one holds the store, and
- * otherwise opens the store itself, read-only. */
+/* varve check, varve gc: the store proved, and its garbage given back. Checking goes through the daemon where one holds
+ * the store, and otherwise opens the store itself, read-only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +44,8 @@ static int finish(const struct cli *cli, const json_t *result, const json_t *mes
 	} else {
 		output_note(cli, "Checked %lld inodes, %lld directory entries, %lld extents, %lld chunks%s%s",
 			    (long long)api_int(result, "inodes"), (long long)api_int(result, "dirents"),
-			    (long long)api_int(result, "extents"), (long long)api_int(result, "chunks"), verified ? "; verified " : "",
-			    verified ? output_size(cli, size, verified) : "");
+			    (long long)api_int(result, "extents"), (long long)api_int(result, "chunks"),
+			    verified ? "; verified " : "", verified ? output_size(cli, size, verified) : "");
 		if (errors == 0)
 			(void)printf("The store is clean\n");
 	}
@@ -71,9 +71,9 @@ static int check_offline(struct cli *cli, bool data, struct err *err)
 	closed = store_close(s, rc < 0 ? NULL : err);
 	if (rc < 0 || closed < 0)
 		return rc < 0 ? rc : closed;
-	result = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "inodes", (json_int_t)r.inodes, "dirents", (json_int_t)r.dirents, "extents",
-			   (json_int_t)r.extents, "chunks", (json_int_t)r.chunks, "bytes_verified", (json_int_t)r.bytes_verified,
-			   "errors", (json_int_t)r.errors);
+	result = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "inodes", (json_int_t)r.inodes, "dirents",
+			   (json_int_t)r.dirents, "extents", (json_int_t)r.extents, "chunks", (json_int_t)r.chunks,
+			   "bytes_verified", (json_int_t)r.bytes_verified, "errors", (json_int_t)r.errors);
 	return finish(cli, result, messages, err);
 }
 
@@ -136,7 +136,8 @@ static int check_online(struct cli *cli, bool data, struct err *err)
 		return rc;
 	error = json_object_get(job, "error");
 	if (strcmp(api_str(job, "state"), "done") != 0) {
-		err_set(err, EIO, "%s", *api_str(error, "message") ? api_str(error, "message") : "the check did not come to its end");
+		err_set(err, EIO, "%s",
+			*api_str(error, "message") ? api_str(error, "message") : "the check did not come to its end");
 		err_hint(err, "%s", api_str(error, "hint"));
 		return -EIO;
 	}

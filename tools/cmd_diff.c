@@ -78,8 +78,10 @@ const struct command cmd_diff = {
 	.fn = diff_run,
 	.synopsis = "VOL@A [VOL@B | VOL]",
 	.help = "list what changed between two snapshots, or since one",
-	.details = "  + PATH          made\n  - PATH          removed\n  M PATH          changed\n  R OLD -> NEW    renamed\n\n"
-		   "Without a second name the live volume is compared. Bytes that do not print are shown as \\n, \\t, \\xHH.",
+	.details = "  + PATH          made\n  - PATH          removed\n  M PATH          changed\n  R OLD -> NEW    "
+		   "renamed\n\n"
+		   "Without a second name the live volume is compared. Bytes that do not print are shown as \\n, \\t, "
+		   "\\xHH.",
 	.options = options,
 	.also = "changes compare",
 	.words_min = 1,

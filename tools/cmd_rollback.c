@@ -17,10 +17,10 @@ static int confirm(struct cli *cli, const struct name *name, struct err *err)
 		rc = api_call(cli->api, "GET", NULL, &s, err, "/v1/snapshots/%s/%s", name->volume, name->snapshot);
 	if (rc < 0)
 		return rc;
-	return output_confirm(cli, err,
-			      "Volume %s (now %s) goes back to %s, %s. What it holds now is kept as an automatic snapshot.", name->volume,
-			      output_size(cli, a, api_int(v, "bytes")), format_time(b, api_int(s, "created")),
-			      output_size(cli, c, api_int(s, "bytes")));
+	return output_confirm(
+		cli, err, "Volume %s (now %s) goes back to %s, %s. What it holds now is kept as an automatic snapshot.",
+		name->volume, output_size(cli, a, api_int(v, "bytes")), format_time(b, api_int(s, "created")),
+		output_size(cli, c, api_int(s, "bytes")));
 }
 
 static int rollback_run(struct cli *cli, const struct args *args, struct err *err)

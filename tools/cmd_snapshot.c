@@ -75,7 +75,8 @@ static int add_unique(struct cli *cli, json_t *list, struct err *err)
 
 	json_array_foreach(list, i, s) {
 		json_auto_t *one = NULL;
-		int rc = api_call(cli->api, "GET", NULL, &one, err, "/v1/snapshots/%s/%s", api_str(s, "volume"), api_str(s, "name"));
+		int rc = api_call(cli->api, "GET", NULL, &one, err, "/v1/snapshots/%s/%s", api_str(s, "volume"),
+				  api_str(s, "name"));
 
 		if (rc < 0)
 			return rc;
@@ -167,8 +168,8 @@ static int remove_confirm(struct cli *cli, const struct name *name, struct err *
 	if (rc < 0 || json_is_true(json_object_get(s, "held")))
 		return rc;
 	if (api_int(s, "clones") > 0)
-		return output_confirm(cli, err, "Removing snapshot %s@%s; its data stays with %s of it", name->volume, name->snapshot,
-				      output_count(clones, api_int(s, "clones"), "clone"));
+		return output_confirm(cli, err, "Removing snapshot %s@%s; its data stays with %s of it", name->volume,
+				      name->snapshot, output_count(clones, api_int(s, "clones"), "clone"));
 	return output_confirm(cli, err, "Removing snapshot %s@%s frees %s", name->volume, name->snapshot,
 			      output_size(cli, size, api_int(s, "unique_bytes")));
 }
@@ -180,7 +181,9 @@ static int remove_one(struct cli *cli, const struct name *name, json_t **ret, st
 {
 	int rc = output_confirm_seen(cli) ? remove_confirm(cli, name, err) : 0;
 
-	return rc < 0 ? rc : api_call(cli->api, "DELETE", NULL, ret, err, "/v1/snapshots/%s/%s", name->volume, name->snapshot);
+	return rc < 0 ? rc
+		      : api_call(cli->api, "DELETE", NULL, ret, err, "/v1/snapshots/%s/%s", name->volume,
+				 name->snapshot);
 }
 
 static int hold_one(struct cli *cli, const struct name *name, json_t **ret, struct err *err)
@@ -244,20 +247,45 @@ static const struct args_option ls_options[] = {
 };
 
 static const struct command subcommands[] = {
-	{.name = "create", .fn = snapshot_create, .synopsis = "VOL[@NAME]…", .help = "take a snapshot of volumes, all at one instant",
+	{.name = "create",
+	 .fn = snapshot_create,
+	 .synopsis = "VOL[@NAME]…",
+	 .help = "take a snapshot of volumes, all at one instant",
 	 .details = "One NAME serves all volumes that are given without; with no NAME at all the time (UTC) is the\n"
 		    "name. It holds everything written before, page cache included, and is durable when this returns.",
-	 .also = "take new add make", .words_min = 1, .words_max = -1},
-	{.name = "ls", .fn = snapshot_ls, .synopsis = "[VOL]", .help = "list snapshots, oldest first", .options = ls_options,
-	 .also = "list show", .words_max = 1},
-	{.name = "rm", .fn = snapshot_rm, .synopsis = "VOL@NAME…", .help = "remove snapshots",
+	 .also = "take new add make",
+	 .words_min = 1,
+	 .words_max = -1},
+	{.name = "ls",
+	 .fn = snapshot_ls,
+	 .synopsis = "[VOL]",
+	 .help = "list snapshots, oldest first",
+	 .options = ls_options,
+	 .also = "list show",
+	 .words_max = 1},
+	{.name = "rm",
+	 .fn = snapshot_rm,
+	 .synopsis = "VOL@NAME…",
+	 .help = "remove snapshots",
 	 .details = "On a terminal it says what that frees and asks first, unless --yes is given. A held snapshot is\n"
 		    "not removed. The data of one that has clones stays for as long as they need it.",
-	 .also = "remove delete destroy del", .words_min = 1, .words_max = -1},
-	{.name = "hold", .fn = snapshot_hold, .synopsis = "VOL@NAME…", .help = "keep snapshots from being removed", .also = "keep lock protect",
-	 .words_min = 1, .words_max = -1},
-	{.name = "release", .fn = snapshot_release, .synopsis = "VOL@NAME…", .help = "let held snapshots be removed again",
-	 .also = "unhold unlock", .words_min = 1, .words_max = -1},
+	 .also = "remove delete destroy del",
+	 .words_min = 1,
+	 .words_max = -1},
+	{.name = "hold",
+	 .fn = snapshot_hold,
+	 .synopsis = "VOL@NAME…",
+	 .help = "keep snapshots from being removed",
+	 .also = "keep lock protect",
+	 .words_min = 1,
+	 .words_max = -1},
+	{.name = "release",
+	 .fn = snapshot_release,
+	 .synopsis = "VOL@NAME…",
+	 .help = "let held snapshots be removed again",
+	 .also = "unhold unlock",
+	 .words_min = 1,
+	 .words_max = -1},
 	{0},
 };
 

@@ -16,12 +16,14 @@ static void print_space(const struct cli *cli, const json_t *space)
 	int64_t stored = api_int(space, "stored_bytes");
 
 	(void)snprintf(text, sizeof text, "%s in %s, %s in %s", output_size(cli, a, api_int(space, "logical_bytes")),
-		       output_count(b, api_int(space, "volumes"), "volume"), output_size(cli, c, api_int(space, "snapshot_bytes")),
+		       output_count(b, api_int(space, "volumes"), "volume"),
+		       output_size(cli, c, api_int(space, "snapshot_bytes")),
 		       output_count(d, api_int(space, "snapshots"), "snapshot"));
 	print_line("Data", text);
 	(void)snprintf(text, sizeof text, "%s (deduplicated %s, compressed %s)",
 		       output_size(cli, a, api_int(space, "disk_bytes") + api_int(space, "meta_bytes")),
-		       format_ratio(b, (uint64_t)referenced, (uint64_t)unique), format_ratio(c, (uint64_t)unique, (uint64_t)stored));
+		       format_ratio(b, (uint64_t)referenced, (uint64_t)unique),
+		       format_ratio(c, (uint64_t)unique, (uint64_t)stored));
 	print_line("On disk", text);
 	(void)snprintf(text, sizeof text, "%s of %s", output_size(cli, a, api_int(space, "host_free")),
 		       output_size(cli, b, api_int(space, "host_total")));
@@ -43,13 +45,15 @@ static int status_run(struct cli *cli, const struct args *args, struct err *err)
 		return 0;
 	}
 	counters = json_object_get(answer, "counters");
-	(void)snprintf(text, sizeof text, "varved %s, process %lld, up %s", api_str(answer, "version"), (long long)api_int(answer, "pid"),
+	(void)snprintf(text, sizeof text, "varved %s, process %lld, up %s", api_str(answer, "version"),
+		       (long long)api_int(answer, "pid"),
 		       format_uptime(a, (uint64_t)api_int(answer, "uptime_us") / 1000000));
 	print_line("Daemon", text);
 	print_line("Store", api_str(answer, "store"));
 	print_line("Mount", api_str(answer, "mount"));
 	print_space(cli, json_object_get(answer, "space"));
-	(void)snprintf(text, sizeof text, "%s in use, %s written and not yet in packs", output_size(cli, a, api_int(answer, "memory_bytes")),
+	(void)snprintf(text, sizeof text, "%s in use, %s written and not yet in packs",
+		       output_size(cli, a, api_int(answer, "memory_bytes")),
 		       output_size(cli, b, api_int(answer, "buffered_bytes")));
 	print_line("Memory", text);
 	if (api_int(counters, "chunks_corrupt") > 0) {
@@ -92,10 +96,12 @@ static int df_run(struct cli *cli, const struct args *args, struct err *err)
 	(void)snprintf(text, sizeof text, "%s, %s", output_count(a, api_int(df, "volumes"), "volume"),
 		       output_count(b, api_int(df, "inodes"), "inode"));
 	df_row(cli, t, "Live volumes", api_int(df, "logical_bytes"), text);
-	df_row(cli, t, "Snapshots", api_int(df, "snapshot_bytes"), output_count(a, api_int(df, "snapshots"), "snapshot"));
+	df_row(cli, t, "Snapshots", api_int(df, "snapshot_bytes"),
+	       output_count(a, api_int(df, "snapshots"), "snapshot"));
 	df_row(cli, t, "Referenced", api_int(df, "referenced_bytes"), "versions shared by snapshots counted once");
 	(void)snprintf(text, sizeof text, "%s in %s",
-		       format_ratio(a, (uint64_t)api_int(df, "referenced_bytes"), (uint64_t)api_int(df, "unique_bytes")),
+		       format_ratio(a, (uint64_t)api_int(df, "referenced_bytes"),
+				    (uint64_t)api_int(df, "unique_bytes")),
 		       output_count(b, api_int(df, "chunks"), "chunk"));
 	df_row(cli, t, "  deduplicated", api_int(df, "unique_bytes"), text);
 	df_row(cli, t, "  compressed", api_int(df, "stored_bytes"),
@@ -103,7 +109,8 @@ static int df_run(struct cli *cli, const struct args *args, struct err *err)
 	df_row(cli, t, "Packs on disk", api_int(df, "disk_bytes"), "");
 	df_row(cli, t, "Metadata", api_int(df, "meta_bytes"), "database and journal");
 	df_row(cli, t, "Buffered", api_int(df, "buffered_bytes"), "written, not yet in packs");
-	(void)snprintf(text, sizeof text, "dead chunks; %s in the background", output_count(a, api_int(df, "reap_tasks"), "task"));
+	(void)snprintf(text, sizeof text, "dead chunks; %s in the background",
+		       output_count(a, api_int(df, "reap_tasks"), "task"));
 	df_row(cli, t, "To be freed", api_int(df, "pending_bytes"), text);
 	(void)snprintf(text, sizeof text, "of %s", output_size(cli, a, api_int(df, "host_total")));
 	df_row(cli, t, "Host free", api_int(df, "host_free"), text);

@@ -108,7 +108,8 @@ static void print_limit(const char *label, const char *used, int64_t used_n, con
 	char text[3 * FORMAT_MAX];
 
 	if (limit_n > 0)
-		(void)snprintf(text, sizeof text, "%s of %s (%d%%)", used, limit, (int)((double)used_n * 100 / (double)limit_n));
+		(void)snprintf(text, sizeof text, "%s of %s (%d%%)", used, limit,
+			       (int)((double)used_n * 100 / (double)limit_n));
 	else
 		(void)snprintf(text, sizeof text, "%s", used);
 	print_field(label, text);
@@ -122,8 +123,8 @@ static void inspect_print(const struct cli *cli, const json_t *v)
 	(void)printf("%s\n", api_str(v, "name"));
 	print_field("Mount point", api_str(v, "mountpoint"));
 	print_field("Created", format_time(a, api_int(v, "created")));
-	print_limit("Size", output_size(cli, a, api_int(v, "bytes")), api_int(v, "bytes"), output_size(cli, b, api_int(v, "quota")),
-		    api_int(v, "quota"));
+	print_limit("Size", output_size(cli, a, api_int(v, "bytes")), api_int(v, "bytes"),
+		    output_size(cli, b, api_int(v, "quota")), api_int(v, "quota"));
 	(void)snprintf(a, sizeof a, "%lld", (long long)inodes);
 	(void)snprintf(b, sizeof b, "%lld", (long long)inodes_max);
 	print_limit("Inodes", a, inodes, b, inodes_max);
@@ -180,10 +181,12 @@ static int remove_one(struct cli *cli, const char *name, bool force, json_t *all
 		rc = api_call(cli->api, "GET", NULL, &v, err, "/v1/volumes/%s", name);
 	if (rc == 0)
 		rc = output_confirm(cli, err, "Removing volume %s: %s in %s, and %s", name,
-				    output_size(cli, a, api_int(v, "bytes")), output_count(b, api_int(v, "inodes"), "inode"),
+				    output_size(cli, a, api_int(v, "bytes")),
+				    output_count(b, api_int(v, "inodes"), "inode"),
 				    output_count(c, api_int(v, "snapshots"), "snapshot"));
 	if (rc == 0)
-		rc = api_call(cli->api, "DELETE", NULL, &answer, err, force ? "/v1/volumes/%s?force=1" : "/v1/volumes/%s", name);
+		rc = api_call(cli->api, "DELETE", NULL, &answer, err,
+			      force ? "/v1/volumes/%s?force=1" : "/v1/volumes/%s", name);
 	if (rc < 0)
 		return rc;
 	if (!(cli->flags & CLI_JSON))
@@ -253,8 +256,7 @@ static int volume_set(struct cli *cli, const struct args *args, struct err *err)
 	return rc;
 }
 
-#define KEYS                                                                                                           \
-	"Keys: quota (10G; of the live volume, 0 for none), quota-inodes, compression (none, zstd:1 … zstd:19)"
+#define KEYS "Keys: quota (10G; of the live volume, 0 for none), quota-inodes, compression (none, zstd:1 … zstd:19)"
 #define OPTION_O {"option", 'o', "KEY=VALUE", "a property of the volume; may be repeated"}
 
 static const struct args_option create_options[] = {
@@ -269,21 +271,50 @@ static const struct args_option rm_options[] = {
 static const struct args_option set_options[] = {OPTION_O, {0}};
 
 static const struct command subcommands[] = {
-	{.name = "create", .fn = volume_create, .synopsis = "NAME [--from VOL[@SNAP]] [-o KEY=VALUE]…", .help = "make a volume",
-	 .details = KEYS ",\nuid, gid, mode (of its top directory), from.", .options = create_options, .also = "new add make mk",
-	 .words_min = 1, .words_max = 1},
+	{.name = "create",
+	 .fn = volume_create,
+	 .synopsis = "NAME [--from VOL[@SNAP]] [-o KEY=VALUE]…",
+	 .help = "make a volume",
+	 .details = KEYS ",\nuid, gid, mode (of its top directory), from.",
+	 .options = create_options,
+	 .also = "new add make mk",
+	 .words_min = 1,
+	 .words_max = 1},
 	{.name = "ls", .fn = volume_ls, .synopsis = "", .help = "list the volumes", .also = "list show"},
-	{.name = "inspect", .fn = volume_inspect, .synopsis = "NAME…", .help = "show all about volumes",
-	 .details = "With --json an array, as of 'docker volume inspect'.", .also = "show info get", .words_min = 1, .words_max = -1},
-	{.name = "rm", .fn = volume_rm, .synopsis = "[-f] NAME…", .help = "remove volumes and their snapshots",
+	{.name = "inspect",
+	 .fn = volume_inspect,
+	 .synopsis = "NAME…",
+	 .help = "show all about volumes",
+	 .details = "With --json an array, as of 'docker volume inspect'.",
+	 .also = "show info get",
+	 .words_min = 1,
+	 .words_max = -1},
+	{.name = "rm",
+	 .fn = volume_rm,
+	 .synopsis = "[-f] NAME…",
+	 .help = "remove volumes and their snapshots",
 	 .details = "On a terminal it says what goes and asks first, unless --yes is given. A volume with a held\n"
 		    "snapshot is not removed. Clones made from it stay.",
-	 .options = rm_options, .also = "remove delete destroy del", .words_min = 1, .words_max = -1},
-	{.name = "rename", .fn = volume_rename, .synopsis = "OLD NEW", .help = "give a volume another name", .also = "mv move",
-	 .words_min = 2, .words_max = 2},
-	{.name = "set", .fn = volume_set, .synopsis = "NAME KEY=VALUE…", .help = "change properties of a volume",
-	 .details = KEYS ",\nuid, gid, mode (of its top directory).", .options = set_options, .also = "update change",
-	 .words_min = 1, .words_max = -1},
+	 .options = rm_options,
+	 .also = "remove delete destroy del",
+	 .words_min = 1,
+	 .words_max = -1},
+	{.name = "rename",
+	 .fn = volume_rename,
+	 .synopsis = "OLD NEW",
+	 .help = "give a volume another name",
+	 .also = "mv move",
+	 .words_min = 2,
+	 .words_max = 2},
+	{.name = "set",
+	 .fn = volume_set,
+	 .synopsis = "NAME KEY=VALUE…",
+	 .help = "change properties of a volume",
+	 .details = KEYS ",\nuid, gid, mode (of its top directory).",
+	 .options = set_options,
+	 .also = "update change",
+	 .words_min = 1,
+	 .words_max = -1},
 	{0},
 };
 

@@ -1,4 +1,5 @@
-/* Numbers, times and paths as a person reads them. Functions that fill a buffer return it, so that they can stand inside a printf. */
+/* Numbers, times and paths as a person reads them. Functions that fill a buffer return it, so that they can stand
+ * inside a printf. */
 #ifndef VARVE_TOOLS_FORMAT_H
 #define VARVE_TOOLS_FORMAT_H
 
@@ -18,8 +19,8 @@ const char *format_time(char out[FORMAT_MAX], int64_t ns);
 /* a/b as "2.0x"; "-" when b is 0. */
 const char *format_ratio(char out[FORMAT_MAX], uint64_t a, uint64_t b);
 
-/* The text with everything that a terminal would not show as itself written as \n, \t, \xHH, and a backslash as \\. What counts as printable
- * follows the locale. Caller frees; NULL when there is no memory. */
+/* The text with everything that a terminal would not show as itself written as \n, \t, \xHH, and a backslash as \\.
+ * What counts as printable follows the locale. Caller frees; NULL when there is no memory. */
 char *format_escape(const char *text);
 
 #endif

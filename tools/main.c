@@ -1,4 +1,5 @@
-/* varve: finds the command that the words name, parses its options, runs it, and reports how it went. Help is made from the tables. */
+/* varve: finds the command that the words name, parses its options, runs it, and reports how it went. Help is made from
+ * the tables. */
 #include <ctype.h>
 #include <locale.h>
 #include <stdio.h>
@@ -45,23 +46,30 @@ static int version_run(struct cli *cli, const struct args *args, struct err *err
 static int help_run(struct cli *cli, const struct args *args, struct err *err);
 
 static const struct command cmd_version = {
-	.name = "version", .fn = version_run, .synopsis = "", .help = "say which version this is",
+	.name = "version",
+	.fn = version_run,
+	.synopsis = "",
+	.help = "say which version this is",
 };
 static const struct command cmd_help = {
-	.name = "help", .fn = help_run, .synopsis = "[COMMAND [SUBCOMMAND]]", .help = "say how a command is used", .words_max = COMMAND_DEPTH_MAX,
+	.name = "help",
+	.fn = help_run,
+	.synopsis = "[COMMAND [SUBCOMMAND]]",
+	.help = "say how a command is used",
+	.words_max = COMMAND_DEPTH_MAX,
 };
 
 /* In the order of the help text. */
 static const struct command *const commands[] = {
-	&cmd_init, &cmd_status, &cmd_df, &cmd_volume, &cmd_snapshot, &cmd_diff, &cmd_rollback, &cmd_clone, &cmd_check, &cmd_gc, &cmd_version,
-	&cmd_help,
+	&cmd_init,     &cmd_status, &cmd_df,	&cmd_volume, &cmd_snapshot, &cmd_diff,
+	&cmd_rollback, &cmd_clone,  &cmd_check, &cmd_gc,     &cmd_version,  &cmd_help,
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
 /* A command and the words that led to it. */
 struct chosen {
 	const struct command *command; /* NULL: varve itself */
-	char name[64];                 /* "varve volume create" */
+	char name[64];		       /* "varve volume create" */
 };
 
 static const struct command *level_get(const struct command *noun, size_t i)
@@ -118,7 +126,8 @@ static void print_options(const char *title, const struct args_option *options)
 
 		if (o->letter)
 			(void)snprintf(letter, sizeof letter, "-%c, ", o->letter);
-		(void)snprintf(text, sizeof text, "%s--%s%s%s", letter, o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+		(void)snprintf(text, sizeof text, "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+			       o->arg ? o->arg : "");
 		(void)printf("  %-25s %s\n", text, o->help);
 	}
 }
@@ -142,7 +151,7 @@ static void print_help(const struct chosen *at)
 		print_options("Options", c->options);
 	print_options("Options of every command", global_options);
 	if (!c)
-		(void)printf("\nA snapshot is written VOLUME@SNAPSHOT. '%s COMMAND --help' says more; so does 'man varve'.\n", at->name);
+		(void)printf("\nA snapshot is written VOLUME@SNAPSHOT. 'varve COMMAND --help' says more; so does 'man varve'.\n");
 }
 
 static int help_run(struct cli *cli, const struct args *args, struct err *err)
@@ -200,7 +209,8 @@ static int run(struct cli *cli, int argc, char **argv, struct chosen *at, struct
 		const struct command *c = at->command;
 		bool leaf = c && c->fn;
 		AUTO_ARGS struct args args = {0};
-		int rc = args_parse(argc, argv, leaf ? 0 : ARGS_STOP_AT_WORD, leaf ? c->options : NULL, global_options, &args, err);
+		int rc = args_parse(argc, argv, leaf ? 0 : ARGS_STOP_AT_WORD, leaf ? c->options : NULL, global_options,
+				    &args, err);
 
 		/* Errors are printed as this command line asked for, however early they come. */
 		for (int i = 1; rc < 0 && i < argc; i++)
@@ -246,7 +256,8 @@ static void hint_daemon(const struct cli *cli, struct err *err)
 	if (access(cli->store, F_OK) < 0 && errno == ENOENT)
 		err_hint(err, "there is no store at %s yet: make one with 'varve init', then start varved", cli->store);
 	else
-		err_hint(err, "start it: 'varved --store %s --mount %s', or 'systemctl start varved'", cli->store, cli->mount);
+		err_hint(err, "start it: 'varved --store %s --mount %s', or 'systemctl start varved'", cli->store,
+			 cli->mount);
 }
 
 int main(int argc, char **argv)

@@ -26,7 +26,8 @@ int name_check(const char *what, const char *name, struct err *err)
 	if (len == 0)
 		return err_set(err, EINVAL, "a %s name cannot be empty", what);
 	if (len > VOLUME_NAME_MAX)
-		return err_set(err, EINVAL, "a %s name has at most %d characters; this one has %zu", what, VOLUME_NAME_MAX, len);
+		return err_set(err, EINVAL, "a %s name has at most %d characters; this one has %zu", what,
+			       VOLUME_NAME_MAX, len);
 	if (strchr(name, '/')) {
 		err_set(err, EINVAL, "'%s' cannot be a %s name: it contains '/'", name, what);
 		err_hint(err, "give the name of the %s, not its path", what);
@@ -57,7 +58,8 @@ int name_split(const char *text, struct name *ret, struct err *err)
 	int rc;
 
 	if (len > VOLUME_NAME_MAX)
-		return err_set(err, EINVAL, "a volume name has at most %d characters; this one has %zu", VOLUME_NAME_MAX, len);
+		return err_set(err, EINVAL, "a volume name has at most %d characters; this one has %zu",
+			       VOLUME_NAME_MAX, len);
 	memcpy(name.volume, text, len);
 	rc = name_check("volume", name.volume, err);
 	if (rc == 0 && at && !at[1])

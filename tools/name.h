@@ -1,5 +1,5 @@
-/* Names of volumes and snapshots as typed. The daemon checks them again; checking here tells apart what it never sees, such as a path where a
- * name belongs. */
+/* Names of volumes and snapshots as typed. The daemon checks them again; checking here tells apart what it never sees,
+ * such as a path where a name belongs. */
 #ifndef VARVE_TOOLS_NAME_H
 #define VARVE_TOOLS_NAME_H
 

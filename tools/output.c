@@ -49,8 +49,8 @@ static const char *code_name(int code)
 /* False when the text is no UTF-8, which JSON cannot carry. */
 static bool print_err_json(const struct err *err)
 {
-	json_auto_t *error = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code_name(err->code), "message", err->text, "hint",
-				       err->hint);
+	json_auto_t *error = json_pack("{s:{s:s,s:s,s:s}}", "error", "code", code_name(err->code), "message", err->text,
+				       "hint", err->hint);
 
 	if (!error)
 		return false;
@@ -114,7 +114,8 @@ void output_times(const struct cli *cli, const json_t *answer)
 		return;
 	output_note(cli, "fence %s, cut %s (drain %s before it, sync %s after it)",
 		    format_micros(fence, (uint64_t)api_int(answer, "fence_us")),
-		    format_micros(held, (uint64_t)api_int(cut, "cut_us")), format_micros(drain, (uint64_t)api_int(cut, "drain_us")),
+		    format_micros(held, (uint64_t)api_int(cut, "cut_us")),
+		    format_micros(drain, (uint64_t)api_int(cut, "drain_us")),
 		    format_micros(sync, (uint64_t)api_int(cut, "sync_us")));
 }
 

@@ -6,8 +6,8 @@
 
 #define SUGGEST_WORD_MAX 64
 
-/* How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b`. Words longer than SUGGEST_WORD_MAX are as far apart
- * as they are long. */
+/* How many insertions, deletions, replacements and swaps of neighbours turn `a` into `b`. Words longer than
+ * SUGGEST_WORD_MAX are as far apart as they are long. */
 unsigned suggest_distance(const char *a, const char *b);
 
 /* Picks the best of the words offered to it one by one. */

@@ -1,4 +1,5 @@
-/* A table with aligned columns. Cells are copied. One thread. Memory that runs out ends in a table without the cell, reported by table_print. */
+/* A table with aligned columns. Cells are copied. One thread. Memory that runs out ends in a table without the cell,
+ * reported by table_print. */
 #ifndef VARVE_TOOLS_TABLE_H
 #define VARVE_TOOLS_TABLE_H
 

@@ -19,10 +19,25 @@ static void sizes(void **state)
 		uint64_t bytes;
 		const char *text;
 	} cases[] = {
-		{0, "0B"}, {1, "1B"}, {1023, "1023B"}, {1024, "1K"}, {1025, "1.0K"}, {1536, "1.5K"}, {10240, "10K"},
-		{102400 - 1, "100K"}, {100 * 1024 + 512, "101K"}, {1024 * 1024 - 1, "1.0M"}, {1023 * 1024, "1023K"},
-		{1023 * 1024 + 511, "1023K"}, {1023 * 1024 + 513, "1.0M"}, {UINT64_C(1) << 20, "1M"}, {UINT64_C(3) << 29, "1.5G"},
-		{UINT64_C(10) << 30, "10G"}, {UINT64_C(5) << 40, "5T"}, {UINT64_C(1) << 60, "1E"}, {UINT64_MAX, "16.0E"},
+		{0, "0B"},
+		{1, "1B"},
+		{1023, "1023B"},
+		{1024, "1K"},
+		{1025, "1.0K"},
+		{1536, "1.5K"},
+		{10240, "10K"},
+		{102400 - 1, "100K"},
+		{100 * 1024 + 512, "101K"},
+		{1024 * 1024 - 1, "1.0M"},
+		{1023 * 1024, "1023K"},
+		{1023 * 1024 + 511, "1023K"},
+		{1023 * 1024 + 513, "1.0M"},
+		{UINT64_C(1) << 20, "1M"},
+		{UINT64_C(3) << 29, "1.5G"},
+		{UINT64_C(10) << 30, "10G"},
+		{UINT64_C(5) << 40, "5T"},
+		{UINT64_C(1) << 60, "1E"},
+		{UINT64_MAX, "16.0E"},
 	};
 	char out[FORMAT_MAX];
 
@@ -95,9 +110,16 @@ static void escapes(void **state)
 	static const struct {
 		const char *text, *shown;
 	} cases[] = {
-		{"", ""}, {"plain/path x", "plain/path x"}, {"a\nb\tc\rd", "a\\nb\\tc\\rd"}, {"back\\slash", "back\\\\slash"},
-		{"\033[31mred\177", "\\x1b[31mred\\x7f"}, {"caf\xc3\xa9", "caf\xc3\xa9"}, {"bad\xc3", "bad\\xc3"},
-		{"\xff\xfeok", "\\xff\\xfeok"}, {"\xc2\x85", "\\xc2\\x85"}, {"\xe4\xb8\xad\n", "\xe4\xb8\xad\\n"},
+		{"", ""},
+		{"plain/path x", "plain/path x"},
+		{"a\nb\tc\rd", "a\\nb\\tc\\rd"},
+		{"back\\slash", "back\\\\slash"},
+		{"\033[31mred\177", "\\x1b[31mred\\x7f"},
+		{"caf\xc3\xa9", "caf\xc3\xa9"},
+		{"bad\xc3", "bad\\xc3"},
+		{"\xff\xfeok", "\\xff\\xfeok"},
+		{"\xc2\x85", "\\xc2\\x85"},
+		{"\xe4\xb8\xad\n", "\xe4\xb8\xad\\n"},
 	};
 
 	(void)state;
@@ -119,8 +141,9 @@ static void escapes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),  cmocka_unit_test(sizes_are_monotonic), cmocka_unit_test(durations), cmocka_unit_test(times),
-		cmocka_unit_test(ratios), cmocka_unit_test(escapes),
+		cmocka_unit_test(sizes),     cmocka_unit_test(sizes_are_monotonic),
+		cmocka_unit_test(durations), cmocka_unit_test(times),
+		cmocka_unit_test(ratios),    cmocka_unit_test(escapes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,10 @@ static const struct args_option table[] = {{"option", 'o', "KEY=VALUE", ""}, {"f
 
 static void collects_what_was_given(void **state)
 {
-	struct args_given given[] = {{&table[0], "quota=10G"}, {&table[1], NULL}, {&table[0], "label=a=b"}, {&table[0], "from="}};
+	struct args_given given[] = {{&table[0], "quota=10G"},
+				     {&table[1], NULL},
+				     {&table[0], "label=a=b"},
+				     {&table[0], "from="}};
 	struct args args = {.given = given, .n_given = 4};
 	json_auto_t *options = NULL;
 	struct err err = {0};

@@ -15,8 +15,15 @@ static void distances(void **state)
 		const char *a, *b;
 		unsigned distance;
 	} cases[] = {
-		{"", "", 0}, {"", "abc", 3}, {"same", "same", 0}, {"volum", "volume", 1}, {"volmue", "volume", 1}, {"kitten", "sitting", 3},
-		{"sanpshot", "snapshot", 1}, {"abcd", "badc", 2}, {"ca", "abc", 3},
+		{"", "", 0},
+		{"", "abc", 3},
+		{"same", "same", 0},
+		{"volum", "volume", 1},
+		{"volmue", "volume", 1},
+		{"kitten", "sitting", 3},
+		{"sanpshot", "snapshot", 1},
+		{"abcd", "badc", 2},
+		{"ca", "abc", 3},
 	};
 
 	(void)state;
