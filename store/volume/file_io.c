@@ -306,7 +306,7 @@ static int write_target(struct store *s, uint64_t node, struct resolved *r, stru
 	return 0;
 }
 
-static int accept(struct tx *tx, struct file *f, const void *buf, int64_t len, int64_t off, int64_t size)
+static int accept(struct tx *tx, struct file *f, const void *buf, int64_t len, int64_t off, int64_t size, int64_t mtime)
 {
 	struct store *s = tx->s;
 	struct range range = {.off = off, .len = len};
@@ -321,7 +321,7 @@ static int accept(struct tx *tx, struct file *f, const void *buf, int64_t len, i
 							      .off = off,
 							      .len = len,
 							      .size = new_size,
-							      .mtime = tx->now});
+							      .mtime = mtime});
 	ret = tx_end_locked(tx, ret, buf, (size_t)len, &at);
 	if (ret)
 		return ret;
@@ -329,7 +329,7 @@ static int accept(struct tx *tx, struct file *f, const void *buf, int64_t len, i
 	range.data = at;
 	write_buffer_insert(&f->active, &range);
 	f->size = new_size;
-	f->mtime = tx->now;
+	f->mtime = mtime;
 	file_mark_dirty(s, f);
 	return 0;
 }
@@ -368,7 +368,7 @@ int file_write(struct store *s, const struct op *op, uint64_t node, const void *
 		if (!ret)
 			ret = admit_bytes(s, r.slot, (int64_t)len, 0);
 		if (!ret)
-			ret = accept(&tx, f, buf, (int64_t)len, off, size);
+			ret = accept(&tx, f, buf, (int64_t)len, off, size, (flags & FILE_WRITE_KEEP_TIMES) ? f->mtime : tx.now);
 		file_put(s, f);
 	}
 	kick = ring_size(s->ring) - ring_free_space(s->ring) > ring_size(s->ring) / 4;

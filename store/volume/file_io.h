@@ -22,7 +22,8 @@ int file_open_list(struct store *s, int64_t volume_id, struct open_file **ret, s
  * waited for: call again without it from a thread that may wait. */
 int file_read(struct store *s, uint64_t node, void *buf, size_t len, int64_t off, bool nowait, size_t *ret_len);
 
-enum { FILE_WRITE_KILL_PRIV = 1, FILE_WRITE_APPEND = 2 };
+/* KEEP_TIMES: the kernel delivers what it cached, and the time of it by ns_setattr. */
+enum { FILE_WRITE_KILL_PRIV = 1, FILE_WRITE_APPEND = 2, FILE_WRITE_KEEP_TIMES = 4 };
 /* Accepts the bytes into the write buffer. With nowait, -EAGAIN when the ring is full: call again without it from a thread that may
  * wait. At most 1 MiB a call. -EFBIG, -ENOSPC, -EDQUOT. */
 int file_write(struct store *s, const struct op *op, uint64_t node, const void *buf, size_t len, int64_t off, unsigned flags, bool nowait);
