@@ -88,10 +88,12 @@ void ops_setattr(fuse_req_t req, fuse_ino_t node, struct stat *attr, int to_set,
 	struct attr now;
 
 	(void)fi;
+	if ((mask & (NS_SET_UID | NS_SET_GID | NS_SET_SIZE)) && ns_getattr(d->store, node, &now))
+		now = (struct attr){0};
 	/* A change of owner takes the privileges from anything but a folder, whoever asks. */
-	if (session_request()->kill_priv || (mask & (NS_SET_UID | NS_SET_GID)))
+	if (session_request()->kill_priv || ((mask & (NS_SET_UID | NS_SET_GID)) && !S_ISDIR(now.mode)))
 		mask |= NS_KILL_PRIV;
-	if ((mask & NS_SET_SIZE) && !ns_getattr(d->store, node, &now) && now.size - want.size > TRUNCATE_SMALL)
+	if ((mask & NS_SET_SIZE) && now.size - want.size > TRUNCATE_SMALL)
 		ops_wait_setattr(req, node, &want, mask);
 	else
 		ops_setattr_now(req, d, &op, node, &want, mask);

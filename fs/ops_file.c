@@ -131,7 +131,8 @@ void ops_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, of
 	unsigned flags = session_request()->kill_priv ? FILE_WRITE_KILL_PRIV : 0;
 	int ret;
 
-	(void)fi;
+	if (fi->writepage)
+		flags |= FILE_WRITE_KEEP_TIMES;
 	ret = file_write(ops_daemon(req)->store, &op, node, buf, size, off, flags, true);
 	if (ret == -EAGAIN)
 		ops_wait_write(req, node, buf, size, off, flags);
