@@ -100,6 +100,7 @@ static int replay_data(struct replay *rp, const struct record *rec, struct buf_r
 				ret = tx_end_locked(&tx, ret, data, (size_t)e.len, &at);
 			if (!ret && b)
 				ret = apply_write(s, b, &e, e.seq, at);
+			rp->records++;
 			if (ret)
 				return ret;
 		}
@@ -116,6 +117,7 @@ static int replay_op(struct replay *rp, const struct record *rec, const void *ro
 	int ret;
 
 	if (rec->seq > rp->rows_seq) {
+		rp->records++;
 		ret = tx_begin(s, NULL, TX_LOCKED, 0, &tx);
 		if (ret)
 			return ret;
@@ -140,7 +142,6 @@ static int replay_record(void *arg, const struct record *rec)
 
 	if (ret)
 		return ret;
-	rp->records++;
 	if (rec->head.kind == RECORD_DATA)
 		return replay_data(rp, rec, effects);
 	return replay_op(rp, rec, rows, rows_len, effects);
@@ -178,7 +179,7 @@ static int replay_ring(struct store *s, uint64_t rows_seq, uint64_t *ret_records
 			ret = effects_apply_buffers(s, rec.seq, effects, rec.data, rec.data_len);
 		if (ret)
 			return ret;
-		++*ret_records;
+		*ret_records += rec.seq > rows_seq;
 	}
 	return ret < 0 ? ret : 0;
 }

@@ -1,0 +1,356 @@
+/* diff: the inodes whose rows changed on the branches between two views, looked at in both.
+ *
+ * A view's lineage is its branch at its epoch, then each parent at the fork epoch (the origin, where flattening has cut the link). The
+ * first branch that both lineages have is where their histories part: what changed is what changed on it between the two epochs, and on the
+ * branches of either side above it. Every change of a name puts the named inode's row too, so the rows of inodes, extents and xattrs tell all. */
+#include "store/volume/diff.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "store/meta/history.h"
+#include "store/volume/volume_internal.h"
+
+#define NAMES_MAX 64
+#define PATH_TEXT_MAX 8192
+
+struct candidate {
+	uint64_t ino;
+	unsigned what;
+};
+
+struct found {
+	struct diff_entry e;
+	char *path, *new_path;
+};
+
+struct side {
+	struct meta_view view;
+	uint64_t root_ino;
+	struct inode inode;
+	bool exists;
+	struct dirent_row names[NAMES_MAX];
+	size_t n;
+};
+
+struct diff {
+	struct store *s;
+	struct side a, b;
+	struct candidate *candidates;
+	size_t n, cap;
+	struct found *found;
+	size_t n_found, cap_found;
+};
+
+static int add_candidate(void *arg, uint64_t ino, unsigned what)
+{
+	struct diff *d = arg;
+
+	if (d->n && d->candidates[d->n - 1].ino == ino) {
+		d->candidates[d->n - 1].what |= what;
+		return 0;
+	}
+	if (d->n == d->cap) {
+		size_t cap = d->cap ? d->cap * 2 : 256;
+		struct candidate *more = realloc(d->candidates, cap * sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		d->candidates = more;
+		d->cap = cap;
+	}
+	d->candidates[d->n++] = (struct candidate){ino, what};
+	return 0;
+}
+
+/* The next level of a lineage; false at its root. */
+static bool step_up(struct meta *m, struct branch **b, int64_t *epoch)
+{
+	struct branch *up = (*b)->parent ? (*b)->parent : (*b)->origin_branch ? branch_get(m, (*b)->origin_branch) : NULL;
+
+	if (!up || up->dead)
+		return false;
+	*epoch = (*b)->parent ? (*b)->fork_epoch : (*b)->origin_epoch;
+	*b = up;
+	return true;
+}
+
+/* Where `b` is in a view's lineage: *ret_epoch is the epoch at which it is seen. */
+static bool in_lineage(struct meta *m, const struct meta_view *v, const struct branch *b, int64_t *ret_epoch)
+{
+	struct branch *at = v->branch;
+	int64_t epoch = v->epoch;
+
+	do {
+		if (at == b) {
+			*ret_epoch = epoch;
+			return true;
+		}
+	} while (step_up(m, &at, &epoch));
+	return false;
+}
+
+/* What changed on a view's branches above the common one. */
+static int collect_side(struct diff *d, const struct meta_view *v, const struct branch *common)
+{
+	struct branch *at = v->branch;
+	int64_t epoch = v->epoch;
+	int ret = 0;
+
+	while (at != common && !ret) {
+		ret = history_changed(d->s->meta, at->id, at->origin_epoch, epoch, add_candidate, d);
+		if (!ret && !step_up(d->s->meta, &at, &epoch))
+			return -EXDEV;
+	}
+	return ret;
+}
+
+static int collect(struct diff *d)
+{
+	struct meta *m = d->s->meta;
+	struct branch *common = d->a.view.branch;
+	int64_t ea = d->a.view.epoch, eb;
+	int ret;
+
+	while (!in_lineage(m, &d->b.view, common, &eb))
+		if (!step_up(m, &common, &ea))
+			return -EXDEV;
+	ret = collect_side(d, &d->a.view, common);
+	if (!ret)
+		ret = collect_side(d, &d->b.view, common);
+	if (!ret && ea != eb)
+		ret = history_changed(m, common->id, ea < eb ? ea : eb, ea < eb ? eb : ea, add_candidate, d);
+	return ret;
+}
+
+static int by_ino(const void *a, const void *b)
+{
+	uint64_t x = ((const struct candidate *)a)->ino, y = ((const struct candidate *)b)->ino;
+
+	return (x > y) - (x < y);
+}
+
+static void unite(struct diff *d)
+{
+	size_t i, kept = 0;
+
+	if (d->n)
+		qsort(d->candidates, d->n, sizeof *d->candidates, by_ino);
+	for (i = 0; i < d->n; i++) {
+		if (kept && d->candidates[kept - 1].ino == d->candidates[i].ino)
+			d->candidates[kept - 1].what |= d->candidates[i].what;
+		else
+			d->candidates[kept++] = d->candidates[i];
+	}
+	d->n = kept;
+}
+
+/* The path of a name in a view; caller frees. NULL when a folder above has gone (it is reported itself). */
+static int path_of(struct diff *d, const struct side *side, const struct dirent_row *name, char **ret)
+{
+	char buf[PATH_TEXT_MAX];
+	struct dirent_row row = *name;
+	size_t at = sizeof buf - 1, n;
+	int err;
+
+	buf[at] = 0;
+	for (;;) {
+		if (at < (size_t)row.name_len + 1)
+			return -ENAMETOOLONG;
+		at -= row.name_len;
+		memcpy(buf + at, row.name, row.name_len);
+		buf[--at] = '/';
+		if (row.parent == side->root_ino)
+			break;
+		err = dirent_by_ino(d->s->meta, &side->view, row.parent, &row, 1, &n);
+		if (err)
+			return err;
+		if (!n)
+			break;
+	}
+	*ret = strdup(buf + at);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int report(struct diff *d, enum diff_kind kind, unsigned what, const struct inode *inode, const struct dirent_row *a,
+		  const struct dirent_row *b)
+{
+	struct found f = {.e = {.kind = kind, .what = what, .ino = inode->ino, .mode = inode->mode}};
+	int ret;
+
+	if (d->n_found == d->cap_found) {
+		size_t cap = d->cap_found ? d->cap_found * 2 : 64;
+		struct found *more = realloc(d->found, cap * sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		d->found = more;
+		d->cap_found = cap;
+	}
+	ret = a ? path_of(d, &d->a, a, &f.path) : path_of(d, &d->b, b, &f.path);
+	if (!ret && kind == DIFF_RENAMED)
+		ret = path_of(d, &d->b, b, &f.new_path);
+	if (ret) {
+		free(f.path);
+		return ret;
+	}
+	d->found[d->n_found++] = f;
+	return 0;
+}
+
+static int look(struct diff *d, struct side *side, uint64_t ino)
+{
+	int ret = inode_get(d->s->meta, &side->view, ino, &side->inode);
+
+	side->n = 0;
+	side->exists = !ret && (side->inode.nlink || ino == side->root_ino);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	return side->exists ? dirent_by_ino(d->s->meta, &side->view, ino, side->names, NAMES_MAX, &side->n) : 0;
+}
+
+static bool same_name(const struct dirent_row *a, const struct dirent_row *b)
+{
+	return a->parent == b->parent && a->name_len == b->name_len && !memcmp(a->name, b->name, a->name_len);
+}
+
+/* Takes the names that both have out of both; the last of them is given back. */
+static bool take_common(struct diff *d, struct dirent_row *ret)
+{
+	bool any = false;
+	size_t i, j;
+
+	for (i = 0; i < d->a.n;) {
+		for (j = 0; j < d->b.n && !same_name(&d->a.names[i], &d->b.names[j]); j++)
+			;
+		if (j == d->b.n) {
+			i++;
+			continue;
+		}
+		*ret = d->b.names[j];
+		any = true;
+		d->a.names[i] = d->a.names[--d->a.n];
+		d->b.names[j] = d->b.names[--d->b.n];
+	}
+	return any;
+}
+
+static unsigned what_changed(const struct diff *d, unsigned rows)
+{
+	const struct inode *a = &d->a.inode, *b = &d->b.inode;
+	unsigned what = 0;
+
+	if (S_ISREG(b->mode) && ((rows & HISTORY_EXTENT) || a->size != b->size))
+		what |= DIFF_CONTENT;
+	if (a->mode != b->mode || a->uid != b->uid || a->gid != b->gid || a->rdev != b->rdev ||
+	    (!S_ISDIR(b->mode) && a->mtime != b->mtime))
+		what |= DIFF_ATTR;
+	if (rows & HISTORY_XATTR)
+		what |= DIFF_XATTR;
+	return what;
+}
+
+static int compare(struct diff *d, const struct candidate *c)
+{
+	struct dirent_row common;
+	unsigned what;
+	size_t i;
+	int ret = look(d, &d->a, c->ino);
+
+	if (!ret)
+		ret = look(d, &d->b, c->ino);
+	if (ret || (!d->a.exists && !d->b.exists))
+		return ret;
+	what = d->a.exists && d->b.exists ? what_changed(d, c->what) : 0;
+	if (what && c->ino != d->b.root_ino && d->b.n) {
+		common = d->b.names[0];
+		(void)take_common(d, &common);
+		ret = report(d, DIFF_MODIFIED, what, &d->b.inode, NULL, &common);
+	} else {
+		(void)take_common(d, &common);
+	}
+	for (i = 0; i < d->a.n && i < d->b.n && !ret; i++)
+		ret = report(d, DIFF_RENAMED, 0, &d->b.inode, &d->a.names[i], &d->b.names[i]);
+	for (i = d->b.n; i < d->a.n && !ret; i++)
+		ret = report(d, DIFF_REMOVED, 0, &d->a.inode, &d->a.names[i], NULL);
+	for (i = d->a.n; i < d->b.n && !ret; i++)
+		ret = report(d, DIFF_ADDED, 0, &d->b.inode, NULL, &d->b.names[i]);
+	return ret;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+	int order = strcmp(x->path, y->path);
+
+	return order ? order : (int)x->e.kind - (int)y->e.kind;
+}
+
+static int find_view(struct store *s, const char *volume, const char *snapshot, struct side *ret, struct err *err)
+{
+	struct snapshot_row snap;
+	struct volume_row vol;
+	int r = volume_find(s, volume, &vol, err);
+
+	if (r)
+		return r;
+	ret->root_ino = vol.root_ino;
+	if (*snapshot) {
+		r = snapshot_find(s, &vol, snapshot, &snap, err);
+		if (!r)
+			ret->view = (struct meta_view){branch_get(s->meta, snap.branch), snap.epoch};
+	} else {
+		ret->view = (struct meta_view){branch_get(s->meta, vol.branch), META_HEAD};
+	}
+	volume_row_free(&vol);
+	return r ? r : ret->view.branch ? 0 : -ECORRUPT;
+}
+
+static int run(struct diff *d, const char *volume_a, const char *snap_a, const char *volume_b, const char *snap_b, struct err *err)
+{
+	size_t i;
+	int ret;
+
+	LOCK_SCOPE(&d->s->lock);
+	ret = find_view(d->s, volume_a, snap_a, &d->a, err);
+	if (!ret)
+		ret = find_view(d->s, volume_b, snap_b, &d->b, err);
+	if (!ret)
+		ret = collect(d);
+	if (ret == -EXDEV)
+		return err_set(err, EXDEV, "'%s' and '%s' have no common history", volume_a, volume_b);
+	unite(d);
+	for (i = 0; i < d->n && !ret; i++)
+		ret = compare(d, &d->candidates[i]);
+	return ret;
+}
+
+int diff_views(struct store *s, const char *volume_a, const char *snap_a, const char *volume_b, const char *snap_b,
+	       int (*fn)(void *arg, const struct diff_entry *e), void *arg, struct err *err)
+{
+	struct diff *d = calloc(1, sizeof *d);
+	size_t i;
+	int ret;
+
+	if (!d)
+		return err_set(err, ENOMEM, "out of memory");
+	d->s = s;
+	/* what is still buffered has no extents to compare */
+	ret = *snap_a && *snap_b ? 0 : store_commit(s);
+	if (!ret)
+		ret = run(d, volume_a, snap_a, volume_b, snap_b, err);
+	if (!ret && d->n_found)
+		qsort(d->found, d->n_found, sizeof *d->found, by_path);
+	for (i = 0; i < d->n_found; i++) {
+		d->found[i].e.path = d->found[i].path;
+		d->found[i].e.new_path = d->found[i].new_path;
+		if (!ret)
+			ret = fn(arg, &d->found[i].e);
+		free(d->found[i].path);
+		free(d->found[i].new_path);
+	}
+	free(d->candidates);
+	free(d->found);
+	free(d);
+	return ret < 0 && err && !err->code ? err_set(err, -ret, "comparing failed: %s", err_name(-ret)) : ret;
+}
