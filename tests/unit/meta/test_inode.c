@@ -1,0 +1,266 @@
+#include <sys/stat.h>
+
+#include "store/meta/inode.h"
+#include "tests/unit/meta/fixture.h"
+
+#define OK(expr) assert_int_equal((expr), 0)
+
+static struct fixture f;
+static struct branch *root;
+
+static int setup(void **state)
+{
+	(void)state;
+	fixture_open(&f);
+	root = fixture_root_branch(f.m);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fixture_close(&f);
+	return 0;
+}
+
+static struct branch *fork_now(struct branch *b)
+{
+	struct meta_view v = {b, 0};
+	struct branch *child;
+
+	OK(meta_op_begin(f.m));
+	OK(meta_epoch_advance(f.m, &v.epoch));
+	OK(branch_create(f.m, &v, 0, 0, &child));
+	OK(branch_set_head(f.m, child, true));
+	OK(meta_op_end(f.m));
+	return child;
+}
+
+static uint64_t make(struct branch *b, uint32_t uid)
+{
+	struct inode i = {.mode = S_IFREG | 0600, .uid = uid, .nlink = 1, .inherit = INHERIT_ALL};
+
+	OK(meta_op_begin(f.m));
+	i.ino = meta_next_ino(f.m);
+	OK(inode_put(f.m, b, &i));
+	OK(meta_op_end(f.m));
+	return i.ino;
+}
+
+static void set_uid(struct branch *b, uint64_t ino, uint32_t uid)
+{
+	struct meta_view v = {b, META_HEAD};
+	struct inode i;
+
+	OK(meta_op_begin(f.m));
+	OK(inode_get(f.m, &v, ino, &i));
+	i.uid = uid;
+	OK(inode_put(f.m, b, &i));
+	assert_int_equal(i.row_branch, b->id);
+	OK(meta_op_end(f.m));
+}
+
+static void drop(struct branch *b, uint64_t ino)
+{
+	struct meta_view v = {b, META_HEAD};
+	struct inode i;
+
+	OK(meta_op_begin(f.m));
+	OK(inode_get(f.m, &v, ino, &i));
+	OK(inode_delete(f.m, b, &i));
+	OK(meta_op_end(f.m));
+}
+
+/* The uid that a view shows, -1 when it shows no inode. */
+static int uid_at(struct branch *b, int64_t epoch, uint64_t ino)
+{
+	struct meta_view v = {b, epoch};
+	struct inode i;
+	int ret = inode_get(f.m, &v, ino, &i);
+
+	assert_true(ret == 0 || ret == -ENOENT);
+	return ret ? -1 : (int)i.uid;
+}
+
+static size_t rows(void)
+{
+	struct buf out = {0};
+	size_t n;
+
+	fixture_dump_table(f.m, "SELECT 1 FROM inode", &out);
+	n = out.len;
+	buf_free(&out);
+	return (n - strlen("SELECT 1 FROM inode")) / 9;
+}
+
+static void test_fields_round_trip(void **state)
+{
+	struct inode in = {.mode = S_IFDIR | 07777, .uid = UINT32_MAX, .gid = 7, .nlink = 3, .rdev = UINT64_MAX, .size = 1LL << 45,
+			   .alloc = 4096, .atime = -5, .mtime = INT64_MAX, .ctime = 6, .btime = INT64_MIN, .inherit = 99,
+			   .parent = 12345, .flags = INODE_HAS_CAPS};
+	struct meta_view v = {root, META_HEAD};
+	struct inode out;
+
+	(void)state;
+	OK(meta_op_begin(f.m));
+	in.ino = meta_next_ino(f.m);
+	OK(inode_put(f.m, root, &in));
+	OK(meta_op_end(f.m));
+	OK(inode_get(f.m, &v, in.ino, &out));
+	assert_int_equal(out.ino, in.ino);
+	assert_int_equal(out.mode, in.mode);
+	assert_int_equal(out.uid, in.uid);
+	assert_int_equal(out.gid, in.gid);
+	assert_int_equal(out.nlink, in.nlink);
+	assert_true(out.rdev == in.rdev);
+	assert_true(out.size == in.size && out.alloc == in.alloc);
+	assert_true(out.atime == in.atime && out.mtime == in.mtime && out.ctime == in.ctime && out.btime == in.btime);
+	assert_int_equal(out.inherit, 99);
+	assert_int_equal(out.parent, in.parent);
+	assert_int_equal(out.flags, in.flags);
+	assert_int_equal(out.row_branch, root->id);
+	assert_int_equal(out.row_since, meta_now(f.m));
+}
+
+static void test_in_place_until_pinned(void **state)
+{
+	uint64_t ino = make(root, 1);
+	struct branch *child;
+	int64_t epoch = meta_now(f.m);
+
+	(void)state;
+	set_uid(root, ino, 2);
+	assert_int_equal(rows(), 1);
+	child = fork_now(root);
+	set_uid(root, ino, 3);
+	set_uid(root, ino, 4);
+	assert_int_equal(rows(), 2);
+	assert_int_equal(uid_at(root, META_HEAD, ino), 4);
+	assert_int_equal(uid_at(root, epoch, ino), 2);
+	assert_int_equal(uid_at(root, epoch - 1, ino), -1);
+	assert_int_equal(uid_at(child, META_HEAD, ino), 2);
+	set_uid(child, ino, 5);
+	assert_int_equal(uid_at(child, META_HEAD, ino), 5);
+	assert_int_equal(uid_at(root, META_HEAD, ino), 4);
+}
+
+static void test_tombstone_only_over_ancestors(void **state)
+{
+	uint64_t old = make(root, 1), young;
+	struct branch *child = fork_now(root), *grandchild;
+
+	(void)state;
+	young = make(child, 2);
+	assert_int_equal(rows(), 2);
+	drop(child, young);
+	assert_int_equal(rows(), 1);
+	drop(child, old);
+	assert_int_equal(rows(), 2);
+	assert_int_equal(uid_at(child, META_HEAD, old), -1);
+	assert_int_equal(uid_at(root, META_HEAD, old), 1);
+	grandchild = fork_now(child);
+	assert_int_equal(uid_at(grandchild, META_HEAD, old), -1);
+}
+
+/* An inode made in the parent after the fork is above ino_base and invisible to the child. */
+static void test_parent_after_fork_is_invisible(void **state)
+{
+	struct branch *child = fork_now(root);
+	uint64_t ino = make(root, 1);
+
+	(void)state;
+	assert_int_equal(uid_at(child, META_HEAD, ino), -1);
+}
+
+static void test_scan_merges_levels(void **state)
+{
+	uint64_t ino[6];
+	struct branch *child;
+	struct meta_view v;
+	struct inode got[6];
+	size_t n;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		ino[i] = make(root, (uint32_t)i);
+	child = fork_now(root);
+	drop(child, ino[1]);
+	set_uid(child, ino[2], 22);
+	drop(root, ino[3]);
+	ino[5] = make(child, 5);
+	v = (struct meta_view){child, META_HEAD};
+	OK(inode_scan(f.m, &v, 0, got, 6, &n));
+	assert_int_equal(n, 5);
+	assert_int_equal(got[0].ino, ino[0]);
+	assert_int_equal(got[1].ino, ino[2]);
+	assert_int_equal(got[1].uid, 22);
+	assert_int_equal(got[2].ino, ino[3]);
+	assert_int_equal(got[4].ino, ino[5]);
+	OK(inode_scan(f.m, &v, ino[2], got, 1, &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(got[0].ino, ino[3]);
+	OK(inode_scan(f.m, &v, ino[5], got, 1, &n));
+	assert_int_equal(n, 0);
+}
+
+/* The bound of an ancestor's inode is about what that ancestor inherits, and is not taken over. */
+static void test_inherit_is_per_level(void **state)
+{
+	uint64_t ino = make(root, 1);
+	struct branch *child = fork_now(root), *grandchild;
+	struct meta_view v = {child, META_HEAD};
+	struct inode i;
+
+	(void)state;
+	OK(meta_op_begin(f.m));
+	OK(inode_get(f.m, &v, ino, &i));
+	assert_int_equal(i.inherit, INHERIT_ALL);
+	i.inherit = 10;
+	OK(inode_put(f.m, child, &i));
+	OK(meta_op_end(f.m));
+	OK(inode_get(f.m, &v, ino, &i));
+	assert_int_equal(i.inherit, 10);
+	grandchild = fork_now(child);
+	v.branch = grandchild;
+	OK(inode_get(f.m, &v, ino, &i));
+	assert_int_equal(i.inherit, INHERIT_ALL);
+}
+
+static void test_orphans(void **state)
+{
+	struct branch *child = fork_now(root);
+	int64_t branch = 0;
+	uint64_t ino = 0;
+
+	(void)state;
+	assert_int_equal(orphan_next(f.m, &branch, &ino), 1);
+	OK(meta_op_begin(f.m));
+	OK(orphan_add(f.m, child, 20));
+	OK(orphan_add(f.m, root, 30));
+	OK(orphan_add(f.m, root, 25));
+	OK(meta_op_end(f.m));
+	OK(orphan_next(f.m, &branch, &ino));
+	assert_true(branch == root->id && ino == 25);
+	OK(orphan_next(f.m, &branch, &ino));
+	assert_true(branch == root->id && ino == 30);
+	OK(orphan_next(f.m, &branch, &ino));
+	assert_true(branch == child->id && ino == 20);
+	assert_int_equal(orphan_next(f.m, &branch, &ino), 1);
+	OK(meta_op_begin(f.m));
+	OK(orphan_remove(f.m, root, 25));
+	OK(meta_op_end(f.m));
+	branch = 0;
+	OK(orphan_next(f.m, &branch, &ino));
+	assert_int_equal(ino, 30);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_fields_round_trip),	T(test_in_place_until_pinned), T(test_tombstone_only_over_ancestors),
+		T(test_parent_after_fork_is_invisible), T(test_scan_merges_levels), T(test_inherit_is_per_level), T(test_orphans),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
