@@ -165,3 +165,51 @@ SQL(FLATTEN_HIDDEN_SINCE, "SELECT since FROM inode WHERE branch=?1 AND ino=?2 AN
 /* --- extent_unique.c --- */
 SQL(EXTENT_UNIQUE, "SELECT coalesce(sum(len), 0) FROM extent INDEXED BY extent_history WHERE branch=?1 AND until>?2 AND until<=?3"
 		   " AND since>?4 AND since<=?5 AND chunk<>0")
+
+/* --- audit.c; each gives findings as text, but for the sums --- */
+SQL(AUDIT_REFS, "SELECT printf('chunk %d has %d references, but %d extents refer to it', c.id, c.refs, coalesce(e.n, 0)) FROM chunk c"
+		" LEFT JOIN (SELECT chunk, count(*) AS n FROM extent WHERE chunk<>0 GROUP BY chunk) e ON e.chunk=c.id"
+		" WHERE c.refs<>coalesce(e.n, 0)")
+SQL(AUDIT_EXTENT, "SELECT printf('branch %d, inode %d: the extent at %d does not fit chunk %d', e.branch, e.ino, e.off, e.chunk)"
+		  " FROM extent e LEFT JOIN chunk c ON c.id=e.chunk WHERE e.chunk<>0 AND"
+		  " (c.id IS NULL OR e.off<0 OR e.len<=0 OR e.choff<0 OR e.choff+e.len>c.raw_len)")
+#define AUDIT_VERSIONS(table, object, key)                                                                             \
+	"SELECT printf('branch %d, inode %d: versions of " #table " rows overlap before %d', branch, " object ", until) FROM" \
+	" (SELECT branch, " object ", until, since, lag(until, 1, 0) OVER (PARTITION BY branch, " key " ORDER BY until) AS before" \
+	" FROM " #table ") WHERE since<before OR since>=until"
+SQL(AUDIT_INODE_VERSIONS, AUDIT_VERSIONS(inode, "ino", "ino"))
+SQL(AUDIT_DIRENT_VERSIONS, AUDIT_VERSIONS(dirent, "parent", "parent, hash, name"))
+SQL(AUDIT_XATTR_VERSIONS, AUDIT_VERSIONS(xattr, "ino", "ino, name"))
+SQL(AUDIT_EXTENT_VERSIONS, AUDIT_VERSIONS(extent, "ino", "ino, off"))
+#undef AUDIT_VERSIONS
+/* ?1: the length of a record's header */
+SQL(AUDIT_SPACE, "SELECT printf('pack %d: the record at %d overlaps the one before it', pack, start) FROM"
+		 " (SELECT pack, start, max(finish) OVER (PARTITION BY pack ORDER BY start ROWS BETWEEN UNBOUNDED PRECEDING AND"
+		 " 1 PRECEDING) AS before FROM (SELECT pack, off-?1 AS start, off+stored_len AS finish FROM chunk UNION ALL"
+		 " SELECT pack, off, off+len FROM free)) WHERE start<before")
+SQL(AUDIT_VOLUME, "SELECT printf('volume %s: its branch %d is missing or no head', v.name, v.branch) FROM volume v"
+		  " LEFT JOIN branch b ON b.id=v.branch WHERE b.head IS NOT 1")
+SQL(AUDIT_SNAPSHOT, "SELECT printf('snapshot %s: its volume %d or its branch %d is missing', s.name, s.volume, s.branch) FROM snapshot s"
+		    " LEFT JOIN branch b ON b.id=s.branch LEFT JOIN volume v ON v.id=s.volume WHERE b.id IS NULL OR v.id IS NULL")
+SQL(AUDIT_HEAD, "SELECT printf('branch %d is a head of no volume', id) FROM branch WHERE head=1"
+		" AND NOT EXISTS(SELECT 1 FROM volume WHERE volume.branch=branch.id)")
+SQL(AUDIT_SUMS, "SELECT count(*), coalesce(sum(raw_len), 0), coalesce(sum(stored_len), 0), coalesce(sum(raw_len*refs), 0) FROM chunk")
+
+/* --- history.c; ended in (from, to]; begun in it and live; begun in it and ended later --- */
+#define HISTORY(table, where) "SELECT ino FROM " #table " INDEXED BY " #table "_history WHERE branch=?1 AND " where
+#define ENDED "until>?2 AND until<=?3"
+#define LIVE "until=9223372036854775807 AND since>?2 AND since<=?3"
+#define LATER "until>?3 AND until<9223372036854775807 AND since>?2 AND since<=?3"
+SQL(HISTORY_INODE_ENDED, HISTORY(inode, ENDED))
+SQL(HISTORY_INODE_LIVE, HISTORY(inode, LIVE))
+SQL(HISTORY_INODE_LATER, HISTORY(inode, LATER))
+SQL(HISTORY_EXTENT_ENDED, HISTORY(extent, ENDED))
+SQL(HISTORY_EXTENT_LIVE, HISTORY(extent, LIVE))
+SQL(HISTORY_EXTENT_LATER, HISTORY(extent, LATER))
+SQL(HISTORY_XATTR_ENDED, HISTORY(xattr, ENDED))
+SQL(HISTORY_XATTR_LIVE, HISTORY(xattr, LIVE))
+SQL(HISTORY_XATTR_LATER, HISTORY(xattr, LATER))
+#undef HISTORY
+#undef ENDED
+#undef LIVE
+#undef LATER
