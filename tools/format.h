@@ -8,7 +8,7 @@
 
 #define FORMAT_MAX 32
 
-/* "0B" "512B" "1.5K" "10G" "512G": powers of 1024, which the daemon's options take back. */
+/* "0B" "512B" "1.5K" "10G" "512G": powers of 1024; a fraction, even .0, means that the size is not exact. */
 const char *format_size(char out[FORMAT_MAX], uint64_t bytes);
 /* "850 us" "3.1 ms" "2.50 s" */
 const char *format_micros(char out[FORMAT_MAX], uint64_t us);

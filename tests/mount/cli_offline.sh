@@ -71,10 +71,12 @@ head -c 3000000 /dev/urandom >"$VOL/file"
 sync "$VOL/file"
 harness_kill
 umount -l "$MNT" 2>/dev/null
-before=$(cd "$STORE" && find . -type f -size +0 -exec sha256sum {} + | sort -k 2)
+# The lock names who holds the store now, and -shm is rebuilt by whoever opens the database: all else is content.
+content() { (cd "$STORE" && find . -type f -size +0 ! -name lock ! -name '*-shm' -exec sha256sum {} + | sort -k 2); }
+before=$(content)
 says "check without a daemon" 0 'without a daemon' check --data
 expect_eq "finds the store clean" "$(<out)" "The store is clean"
-expect_eq "and leaves every byte of it as it was" "$(cd "$STORE" && find . -type f -size +0 -exec sha256sum {} + | sort -k 2)" "$before"
+expect_eq "and leaves every byte of it as it was" "$(content)" "$before"
 says "as JSON" 0 '' --json check
 expect_eq "with what it counted" "$(jq -r '.result.errors' out)" 0
 
