@@ -277,7 +277,9 @@ static int insert_rows(struct tx *tx, struct drain *d, struct drain_file *df, st
 		return ret;
 	ret = inode_resize(s, f->branch, &inode, justified_size(f, &inode, end));
 	if (f->mtime)
-		inode.mtime = inode.ctime = f->mtime;
+		inode.mtime = f->mtime;
+	if (f->mtime > inode.ctime)
+		inode.ctime = f->mtime;
 	if (!ret)
 		ret = inode_put(s->meta, f->branch, &inode);
 	if (!ret)

@@ -74,7 +74,8 @@ static int fallocate_in(struct tx *tx, uint64_t node, struct falloc *fa, struct 
 		ret = file_resize(tx, b, &inode, buffered, fa->end);
 		fa->size = fa->end;
 	}
-	inode.mtime = inode.ctime = tx->now;
+	if (!ret)
+		ret = file_touch(tx, b, &inode, f);
 	return ret ? ret : inode_put(s->meta, b, &inode);
 }
 
@@ -102,6 +103,7 @@ int file_fallocate(struct store *s, const struct op *op, uint64_t node, int mode
 			file_trim(s, f, fa.off, fa.end, fa.size);
 		else
 			f->size = fa.size;
+		f->mtime = 0;
 		file_put(s, f);
 	}
 	(void)pthread_mutex_unlock(&s->lock);
@@ -276,7 +278,8 @@ static int copy_in(struct tx *tx, struct copy *c)
 		ret = file_resize(tx, rd.slot->view.branch, &dst, f, end);
 		c->dst_size = end;
 	}
-	dst.mtime = dst.ctime = tx->now;
+	if (!ret)
+		ret = file_touch(tx, rd.slot->view.branch, &dst, c->dst_file);
 	tx->reply_value = (uint64_t)c->len;
 	return ret ? ret : inode_put(s->meta, rd.slot->view.branch, &dst);
 }
@@ -300,6 +303,7 @@ int file_copy_range(struct store *s, const struct op *op, uint64_t src, int64_t 
 		ret = tx_end_locked(&tx, copy_in(&tx, &c), NULL, 0, NULL);
 		if (!ret && c.len && c.dst_file && file_buffered(c.dst_file)) {
 			file_trim(s, c.dst_file, c.dst_off, c.dst_off + c.len, c.dst_size);
+			c.dst_file->mtime = 0;
 			file_put(s, c.dst_file);
 		}
 		(void)pthread_mutex_unlock(&s->lock);

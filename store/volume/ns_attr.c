@@ -22,6 +22,14 @@ static int kill_priv(struct meta *m, struct branch *b, struct inode *inode)
 	return ret == -ENODATA ? 0 : ret;
 }
 
+int file_touch(struct tx *tx, struct branch *b, struct inode *inode, struct file *f)
+{
+	inode->mtime = inode->ctime = tx->now;
+	if (!f || !f->mtime)
+		return 0;
+	return effect_add(tx->effects, &(struct effect){.kind = EFFECT_TIMES, .branch = b->id, .ino = inode->ino});
+}
+
 int file_resize(struct tx *tx, struct branch *b, struct inode *inode, struct file *f, int64_t size)
 {
 	struct store *s = tx->s;
@@ -43,8 +51,7 @@ int file_resize(struct tx *tx, struct branch *b, struct inode *inode, struct fil
 							      .off = size,
 							      .len = INT64_MAX - size,
 							      .size = size});
-	inode->mtime = inode->ctime = tx->now;
-	return ret;
+	return ret ? ret : file_touch(tx, b, inode, f);
 }
 
 static int set_times(struct tx *tx, struct branch *b, struct inode *inode, struct file *f, const struct attr *want, unsigned mask)

@@ -14,6 +14,8 @@ int ns_create_root(struct tx *tx, struct branch *b, uint32_t uid, uint32_t gid, 
 /* Sets the size of a regular file to `size`, with what that means for extents and for the buffers of `f` (may be NULL); the inode is not
  * put, and the buffers are trimmed by the caller once the transaction stands. */
 int file_resize(struct tx *tx, struct branch *b, struct inode *inode, struct file *f, int64_t size);
+/* Sets the row's mtime and ctime to the operation's, in place of a buffered mtime, which the caller clears once the transaction stands. */
+int file_touch(struct tx *tx, struct branch *b, struct inode *inode, struct file *f);
 int ns_volume_root_attr(struct store *s, const struct volume_row *vol, struct attr *ret);
 /* Gives the snapshot its number if it has none yet. */
 int ns_snapshot_root_attr(struct store *s, struct snapshot_row *snap, struct attr *ret);

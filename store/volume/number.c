@@ -133,6 +133,8 @@ void attr_fill(struct store *s, const struct number_slot *slot, const struct ino
 		ret->size = f->size;
 		ret->blocks += (f->active.bytes + f->sealed.bytes + 511) / 512;
 		if (f->mtime)
-			ret->mtime = ret->ctime = f->mtime;
+			ret->mtime = f->mtime;
+		if (f->mtime > ret->ctime)
+			ret->ctime = f->mtime;
 	}
 }
