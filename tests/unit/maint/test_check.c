@@ -1,0 +1,352 @@
+/* The check: clean stores are clean, and each kind of damage, done on purpose, is found and named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+
+#include "store/maint/check.h"
+#include "store/volume/store_internal.h"
+
+#define FILE_LEN (300 * KIB)
+
+struct fixture {
+	char dir[64];
+	struct store *s;
+	struct volume_info vol;
+	uint64_t sub, file; /* node ids of /sub and /sub/file */
+	char lines[16384];
+};
+
+static const struct op op = {.umask = 022};
+
+static void open_store(struct fixture *f)
+{
+	struct store_options opts = {.flags = STORE_NO_THREADS, .ring_size = 8 * MIB, .ring_fd = -1};
+	struct err err = {0};
+
+	if (store_open(f->dir, &opts, &f->s, &err))
+		fail_msg("store_open: %s", err.text);
+}
+
+static uint64_t make(struct fixture *f, uint64_t parent, const char *name, uint32_t mode, unsigned seed, size_t len)
+{
+	uint8_t *data = malloc(len + 1);
+	struct attr attr;
+
+	assert_non_null(data);
+	for (size_t i = 0; i < len; i++)
+		data[i] = (uint8_t)((seed = seed * 1664525 + 1013904223) >> 24);
+	assert_int_equal(ns_create(f->s, &op, parent, name, mode, 0, NULL, &attr), 0);
+	if (len)
+		assert_int_equal(file_write(f->s, &op, attr.node, data, len, 0, 0, false), 0);
+	free(data);
+	return attr.node;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	struct err err = {0};
+
+	assert_non_null(f);
+	strcpy(f->dir, "/var/tmp/varve-unit-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	if (store_init(f->dir, &err))
+		fail_msg("store_init: %s", err.text);
+	open_store(f);
+	if (volume_create(f->s, "v", NULL, &f->vol, &err))
+		fail_msg("volume_create: %s", err.text);
+	f->sub = make(f, f->vol.root_node, "sub", S_IFDIR | 0755, 0, 0);
+	f->file = make(f, f->sub, "file", S_IFREG | 0644, 1, FILE_LEN);
+	(void)make(f, f->vol.root_node, "other", S_IFREG | 0644, 2, 5000);
+	assert_int_equal(store_commit(f->s), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char cmd[128];
+
+	store_abandon(f->s);
+	(void)snprintf(cmd, sizeof cmd, "rm -rf %s", f->dir);
+	assert_int_equal(system(cmd), 0);
+	free(f);
+	return 0;
+}
+
+static void keep(void *arg, const char *line)
+{
+	struct fixture *f = arg;
+	size_t n = strlen(f->lines);
+
+	(void)snprintf(f->lines + n, sizeof f->lines - n, "%s\n", line);
+}
+
+static struct check_result check(struct fixture *f, unsigned flags)
+{
+	struct check_result r = {0};
+	struct err err = {0};
+
+	f->lines[0] = 0;
+	if (check_store(f->s, flags, keep, f, &r, &err))
+		fail_msg("check_store: %s", err.text);
+	return r;
+}
+
+static void assert_clean(struct fixture *f)
+{
+	struct check_result r = check(f, CHECK_DATA);
+
+	if (r.errors || f->lines[0])
+		fail_msg("%llu errors: %s", (unsigned long long)r.errors, f->lines);
+}
+
+static void assert_finds(struct fixture *f, unsigned flags, const char *text)
+{
+	struct check_result r = check(f, flags);
+
+	assert_int_not_equal(r.errors, 0);
+	if (!strstr(f->lines, text))
+		fail_msg("'%s' is not in: %s", text, f->lines);
+}
+
+static void snapshot(struct fixture *f, const char *name)
+{
+	struct snapshot_name n = {.volume = "v"};
+	struct cut_times times;
+	struct err err = {0};
+
+	(void)snprintf(n.snapshot, sizeof n.snapshot, "%s", name);
+	if (snapshot_create(f->s, &n, 1, NULL, &times, &err))
+		fail_msg("snapshot_create: %s", err.text);
+}
+
+static void test_clean(void **state)
+{
+	struct fixture *f = *state;
+	struct check_result r = check(f, CHECK_DATA);
+
+	assert_int_equal(r.errors, 0);
+	assert_int_equal(r.inodes, 4);
+	assert_int_equal(r.dirents, 3);
+	assert_true(r.chunks > 0 && r.extents >= r.chunks);
+	assert_int_equal(r.bytes_verified, FILE_LEN + 5000);
+}
+
+static void test_clean_through_history(void **state)
+{
+	struct fixture *f = *state;
+	char saved[VOLUME_NAME_MAX + 1];
+	struct volume_info clone;
+	struct cut_times times;
+	struct err err = {0};
+	bool more = true;
+
+	snapshot(f, "a");
+	(void)make(f, f->sub, "new", S_IFREG | 0644, 3, 70000);
+	assert_int_equal(ns_rename(f->s, &op, f->sub, "file", f->vol.root_node, "moved", 0), 0);
+	assert_int_equal(file_write(f->s, &op, f->file, "changed", 7, 100000, 0, false), 0);
+	assert_clean(f); /* with data still in the write buffers */
+	snapshot(f, "b");
+	assert_int_equal(ns_unlink(f->s, &op, f->vol.root_node, "moved"), 0); /* an orphan */
+	assert_clean(f);
+	assert_int_equal(snapshot_clone(f->s, "v", "a", "clone", &(struct volume_options){0}, &clone, &times, &err), 0);
+	(void)make(f, clone.root_node, "in-clone", S_IFDIR | 0700, 0, 0);
+	assert_int_equal(snapshot_rollback(f->s, "v", "a", true, saved, &times, &err), 0);
+	assert_int_equal(ns_unlink(f->s, &op, f->sub, "file"), 0);
+	assert_clean(f);
+	assert_int_equal(snapshot_remove(f->s, "v", "b", &err), 0);
+	for (int i = 0; i < 1000 && more; i++) {
+		assert_int_equal(store_maintain(f->s, &more), 0);
+		assert_int_equal(store_commit(f->s), 0);
+	}
+	assert_clean(f);
+	assert_int_equal(store_close(f->s, &err), 0);
+	open_store(f);
+	assert_clean(f);
+}
+
+static struct meta_view head(struct fixture *f)
+{
+	struct volume_row vol;
+	struct branch *b;
+
+	assert_int_equal(volume_by_name(f->s->meta, "v", &vol), 0);
+	b = branch_get(f->s->meta, vol.branch);
+	assert_non_null(b);
+	volume_row_free(&vol);
+	return (struct meta_view){b, META_HEAD};
+}
+
+static uint64_t ino_of(uint64_t node)
+{
+	return node & ((UINT64_C(1) << NODE_INO_BITS) - 1);
+}
+
+static void test_references(void **state)
+{
+	struct fixture *f = *state;
+	struct chunk_row row;
+	size_t n;
+
+	assert_int_equal(chunk_scan(f->s->meta, 0, &row, 1, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(meta_op_begin(f->s->meta), 0);
+	assert_int_equal(chunk_ref(f->s->meta, row.id, 3), 0);
+	assert_int_equal(meta_op_end(f->s->meta), 0);
+	assert_finds(f, 0, "4 references, but 1 extents");
+}
+
+static void damage_inode(struct fixture *f, uint64_t node, void (*damage)(struct inode *inode))
+{
+	struct meta_view v = head(f);
+	struct inode inode;
+
+	assert_int_equal(meta_op_begin(f->s->meta), 0);
+	assert_int_equal(inode_get(f->s->meta, &v, ino_of(node), &inode), 0);
+	damage(&inode);
+	assert_int_equal(inode_put(f->s->meta, v.branch, &inode), 0);
+	assert_int_equal(meta_op_end(f->s->meta), 0);
+}
+
+static void wrong_nlink(struct inode *inode)
+{
+	inode->nlink += 2;
+}
+
+static void wrong_size(struct inode *inode)
+{
+	inode->size -= 1;
+}
+
+static void wrong_alloc(struct inode *inode)
+{
+	inode->alloc += 4096;
+}
+
+static void wrong_parent(struct inode *inode)
+{
+	inode->parent = inode->ino;
+}
+
+static void test_inodes(void **state)
+{
+	struct fixture *f = *state;
+
+	damage_inode(f, f->file, wrong_nlink);
+	assert_finds(f, 0, "(/sub/file): its link count is 3 and should be 1");
+	damage_inode(f, f->file, wrong_alloc);
+	assert_finds(f, 0, "bytes of extents, its inode says");
+	damage_inode(f, f->file, wrong_size);
+	assert_finds(f, 0, "beyond its size");
+	assert_finds(f, 0, "its total says");
+	damage_inode(f, f->sub, wrong_parent);
+	assert_finds(f, 0, "(/sub): its parent should be");
+	damage_inode(f, f->sub, wrong_size);
+	assert_finds(f, 0, "(/sub): its size is 0, but it has 1 entries");
+}
+
+static void test_entries(void **state)
+{
+	struct fixture *f = *state;
+	struct meta_view v = head(f);
+	struct dirent_row row;
+
+	snapshot(f, "whole");
+	assert_int_equal(meta_op_begin(f->s->meta), 0);
+	assert_int_equal(dirent_get(f->s->meta, &v, ino_of(f->sub), "file", 4, &row), 0);
+	row.type = DT_DIR;
+	assert_int_equal(dirent_put(f->s->meta, v.branch, &row), 0);
+	assert_int_equal(meta_op_end(f->s->meta), 0);
+	assert_finds(f, 0, "its entry 'file' has type");
+	assert_int_equal(meta_op_begin(f->s->meta), 0);
+	row.ino = 12345678;
+	assert_int_equal(dirent_put(f->s->meta, v.branch, &row), 0);
+	assert_int_equal(meta_op_end(f->s->meta), 0);
+	assert_finds(f, 0, "points at inode 12345678, which does not exist");
+	assert_null(strstr(f->lines, "v@whole"));
+}
+
+static void test_snapshot_totals(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot_row snap;
+	struct volume_row vol;
+
+	snapshot(f, "a");
+	assert_int_equal(volume_by_name(f->s->meta, "v", &vol), 0);
+	assert_int_equal(snapshot_by_name(f->s->meta, vol.id, "a", &snap), 0);
+	volume_row_free(&vol);
+	snap.bytes += 7;
+	snap.inodes += 1;
+	assert_int_equal(meta_op_begin(f->s->meta), 0);
+	assert_int_equal(snapshot_put(f->s->meta, &snap), 0);
+	assert_int_equal(meta_op_end(f->s->meta), 0);
+	assert_finds(f, 0, "v@a: its files have");
+	assert_finds(f, 0, "v@a: it has 4 inodes, its total says 5");
+	assert_int_equal(check(f, 0).errors, 2);
+}
+
+static void test_space(void **state)
+{
+	struct fixture *f = *state;
+	struct chunk_row row;
+	size_t n;
+
+	assert_int_equal(chunk_scan(f->s->meta, 0, &row, 1, &n), 0);
+	assert_int_equal(meta_op_begin(f->s->meta), 0);
+	/* leaves its place on the free list and takes one inside itself */
+	assert_int_equal(chunk_move(f->s->meta, row.id, row.pack, row.off + 8), 0);
+	assert_int_equal(meta_op_end(f->s->meta), 0);
+	assert_finds(f, 0, "overlaps the one before it");
+}
+
+static void test_lost_data(void **state)
+{
+	struct fixture *f = *state;
+	char path[128], was;
+	struct chunk_row row;
+	size_t n;
+	int fd;
+
+	snapshot(f, "a");
+	assert_int_equal(chunk_scan(f->s->meta, 0, &row, 1, &n), 0);
+	(void)snprintf(path, sizeof path, "%s/packs/%08x.pack", f->dir, row.pack);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, &was, 1, row.off + 20), 1);
+	was = (char)~was;
+	assert_int_equal(pwrite(fd, &was, 1, row.off + 20), 1);
+	assert_int_equal(close(fd), 0);
+
+	assert_int_equal(check(f, 0).errors, 0);
+	assert_int_equal(check(f, CHECK_DATA).errors, 1);
+	assert_non_null(strstr(f->lines, "v: /"));
+	assert_non_null(strstr(f->lines, "v@a: /"));
+	assert_non_null(strstr(f->lines, " lost "));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clean_through_history, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_references, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_inodes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_entries, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_snapshot_totals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_space, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_data, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
