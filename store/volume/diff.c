@@ -172,6 +172,7 @@ static int path_of(struct diff *d, const struct side *side, const struct dirent_
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* Neither name: the root. */
 static int report(struct diff *d, enum diff_kind kind, unsigned what, const struct inode *inode, const struct dirent_row *a,
 		  const struct dirent_row *b)
 {
@@ -187,7 +188,10 @@ static int report(struct diff *d, enum diff_kind kind, unsigned what, const stru
 		d->found = more;
 		d->cap_found = cap;
 	}
-	ret = a ? path_of(d, &d->a, a, &f.path) : path_of(d, &d->b, b, &f.path);
+	if (!a && !b)
+		ret = (f.path = strdup("/")) ? 0 : -ENOMEM;
+	else
+		ret = a ? path_of(d, &d->a, a, &f.path) : path_of(d, &d->b, b, &f.path);
 	if (!ret && kind == DIFF_RENAMED)
 		ret = path_of(d, &d->b, b, &f.new_path);
 	if (ret) {
@@ -262,7 +266,9 @@ static int compare(struct diff *d, const struct candidate *c)
 	if (ret || (!d->a.exists && !d->b.exists))
 		return ret;
 	what = d->a.exists && d->b.exists ? what_changed(d, c->what) : 0;
-	if (what && c->ino != d->b.root_ino && d->b.n) {
+	if (what && c->ino == d->b.root_ino)
+		return report(d, DIFF_MODIFIED, what, &d->b.inode, NULL, NULL);
+	if (what && d->b.n) {
 		common = d->b.names[0];
 		(void)take_common(d, &common);
 		ret = report(d, DIFF_MODIFIED, what, &d->b.inode, NULL, &common);

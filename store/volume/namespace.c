@@ -343,10 +343,6 @@ static int link_in(struct tx *tx, uint64_t node, uint64_t new_parent, const char
 		return err == -EISDIR ? -EPERM : err;
 	if (S_ISDIR(inode.mode))
 		return -EPERM;
-	if (!inode.nlink)
-		return -ENOENT;
-	if (inode.nlink >= NLINK_MAX)
-		return -EMLINK;
 	err = ns_parent(s, new_parent, name, &to, &dir);
 	if (err)
 		return err;
@@ -355,6 +351,10 @@ static int link_in(struct tx *tx, uint64_t node, uint64_t new_parent, const char
 	err = dirent_get(s->meta, &to.slot->view, to.ino, name, strlen(name), &entry);
 	if (err != -ENOENT)
 		return err ? err : -EEXIST;
+	if (!inode.nlink)
+		return -ENOENT;
+	if (inode.nlink >= NLINK_MAX)
+		return -EMLINK;
 	entry = (struct dirent_row){.parent = to.ino, .ino = inode.ino, .type = (uint8_t)IFTODT(inode.mode)};
 	entry.name_len = (uint8_t)strlen(name);
 	memcpy(entry.name, name, entry.name_len);

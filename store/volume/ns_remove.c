@@ -281,11 +281,11 @@ static int rename_in(struct tx *tx, uint64_t parent, const char *name, uint64_t 
 	b = rn->from.r.slot->view.branch;
 	if (b != rn->to.r.slot->view.branch)
 		return -EXDEV;
+	if (rn->to_exists && rn->from.inode.ino == rn->to.inode.ino) /* two names of one inode: nothing to do, says POSIX */
+		return (flags & RENAME_NOREPLACE) ? -EEXIST : 0;
 	ret = check_rename(s, rn, flags);
 	if (ret)
 		return ret;
-	if (rn->to_exists && rn->from.inode.ino == rn->to.inode.ino)
-		return 0; /* two names of one inode: nothing to do, says POSIX */
 	return (flags & RENAME_EXCHANGE) ? exchange(tx, b, rn) : replace(tx, b, rn, new_name);
 }
 

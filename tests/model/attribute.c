@@ -82,7 +82,8 @@ static unsigned choose_times(struct run *r, struct minode *m, struct attr *want,
 		now |= TIME_M;
 	}
 	if (rng_one_in(&r->rng, 8)) {
-		want->ctime = random_time(r);
+		/* a kernel sets a ctime that is, or was, the present */
+		want->ctime = (int64_t)rng_below(&r->rng, UINT64_C(1) << 59);
 		m->ctime = want->ctime;
 		*mask |= NS_SET_CTIME;
 		now &= ~(unsigned)TIME_C;
@@ -161,6 +162,8 @@ bool attribute_truncate(struct run *r)
 		mask |= NS_SET_MTIME;
 		now = TIME_C;
 	}
+	if (want.size > (int64_t)FILE_SIZE_MAX)
+		want.size = (int64_t)FILE_SIZE_MAX;
 	if (want.size < m->size)
 		content_zero(&m->content, want.size, INT64_MAX);
 	m->size = want.size;
