@@ -274,7 +274,6 @@ int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_by
 	}
 	if (s->host_free < (int64_t)HOST_RESERVE + more_bytes)
 		return -ENOSPC;
-	s->host_free -= more_bytes;
 	return 0;
 }
 
@@ -367,8 +366,10 @@ int file_write(struct store *s, const struct op *op, uint64_t node, const void *
 			ret = -EFBIG;
 		if (!ret)
 			ret = admit_bytes(s, r.slot, (int64_t)len, 0);
-		if (!ret)
+		if (!ret) {
+			s->host_free -= (int64_t)len;
 			ret = accept(&tx, f, buf, (int64_t)len, off, size, (flags & FILE_WRITE_KEEP_TIMES) ? f->mtime : tx.now);
+		}
 		file_put(s, f);
 	}
 	kick = ring_size(s->ring) - ring_free_space(s->ring) > ring_size(s->ring) / 4;
