@@ -268,6 +268,8 @@ static int insert_rows(struct tx *tx, struct drain *d, struct drain_file *df, st
 		ret = give_id(s, d, &pieces[i]);
 	if (ret || !f->sealed.n)
 		return ret;
+	if (!f->branch->head) /* the volume was removed: nothing would ever reap these rows */
+		return 0;
 	ret = inode_get(s->meta, &head, f->ino, &inode);
 	if (ret == -ENOENT)
 		return 0;

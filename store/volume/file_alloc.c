@@ -61,7 +61,7 @@ static int fallocate_in(struct tx *tx, uint64_t node, struct falloc *fa, struct 
 		return -ENOMEM;
 	fa->size = file_size(f, &inode);
 	if (!(fa->mode & FALLOC_FL_PUNCH_HOLE)) {
-		ret = admit_bytes(s, r.slot, fa->end > fa->size ? fa->end - fa->size : 0, 0);
+		ret = admit_bytes(s, r.slot, fa->end - fa->off, 0);
 		if (ret)
 			return ret;
 	}

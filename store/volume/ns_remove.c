@@ -268,8 +268,14 @@ static int rename_in(struct tx *tx, uint64_t parent, const char *name, uint64_t 
 {
 	struct store *s = tx->s;
 	struct branch *b;
-	int ret = find_entry(s, parent, name, &rn->from);
+	int ret = node_resolve_write(s, parent, &rn->from.r);
 
+	if (!ret)
+		ret = node_resolve_write(s, new_parent, &rn->to.r);
+	if (!ret && rn->from.r.slot->view.branch != rn->to.r.slot->view.branch)
+		ret = -EXDEV;
+	if (!ret)
+		ret = find_entry(s, parent, name, &rn->from);
 	if (ret)
 		return ret;
 	ret = find_entry(s, new_parent, new_name, &rn->to);
@@ -279,8 +285,6 @@ static int rename_in(struct tx *tx, uint64_t parent, const char *name, uint64_t 
 	if (ret)
 		return ret;
 	b = rn->from.r.slot->view.branch;
-	if (b != rn->to.r.slot->view.branch)
-		return -EXDEV;
 	if (rn->to_exists && rn->from.inode.ino == rn->to.inode.ino) /* two names of one inode: nothing to do, says POSIX */
 		return (flags & RENAME_NOREPLACE) ? -EEXIST : 0;
 	ret = check_rename(s, rn, flags);
