@@ -74,7 +74,7 @@ static void write_call(struct run *r, int vi, uint64_t ino, int64_t off, size_t 
 		m->size = off + (int64_t)len;
 	if (flags & FILE_WRITE_KILL_PRIV)
 		attribute_kill_priv(m);
-	run_adopt(r, vi, ino, TIME_M | TIME_C, since);
+	run_adopt(r, vi, ino, flags & FILE_WRITE_KEEP_TIMES ? 0 : TIME_M | TIME_C, since);
 	run_step(r);
 }
 
@@ -83,10 +83,11 @@ bool data_write(struct run *r)
 	int vi;
 	const struct minode *m = pick_file(r, &vi);
 	size_t len = random_len(r);
+	unsigned flags = rng_one_in(&r->rng, 12) ? FILE_WRITE_KILL_PRIV : rng_one_in(&r->rng, 4) ? FILE_WRITE_KEEP_TIMES : 0;
 
 	if (!m || !has_room(r, vi, len))
 		return false;
-	write_call(r, vi, m->ino, random_off(r, m), len, rng_one_in(&r->rng, 12) ? FILE_WRITE_KILL_PRIV : 0);
+	write_call(r, vi, m->ino, random_off(r, m), len, flags);
 	return true;
 }
 

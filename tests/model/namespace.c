@@ -208,8 +208,8 @@ static int rename_expects(const struct run *r, const struct rename *q)
 		return -ENOENT;
 	if (moved_dir && mtree_below(t, q->to_dir, q->moved->ino))
 		return -EINVAL;
-	if (there_dir && mtree_below(t, q->from_dir, q->there->ino))
-		return q->flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	if (there_dir && (q->flags & RENAME_EXCHANGE) && mtree_below(t, q->from_dir, q->there->ino))
+		return -EINVAL;
 	if ((q->flags & RENAME_EXCHANGE) || !q->there || q->moved == q->there)
 		return 0;
 	if (moved_dir != there_dir)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ struct unflushed {
 	dev_t dev;
 	ino_t ino;
 	int fd; /* our own */
+	char path[300]; /* "" when it is not known; the database's files come by path */
 	size_t n, cap;
 	struct change *v;
 };
@@ -36,26 +38,40 @@ struct power_cut {
 	struct unflushed *files;
 };
 
-static struct unflushed *find(struct power_cut *pc, int fd, bool make)
+static struct unflushed *find_known(struct power_cut *pc, int fd, const char *path)
 {
-	struct unflushed *f;
 	struct stat st;
 
-	if (fstat(fd, &st))
+	for (size_t i = 0; fd < 0 && i < pc->n; i++)
+		if (!strcmp(pc->files[i].path, path))
+			return &pc->files[i];
+	if (fd < 0 ? stat(path, &st) : fstat(fd, &st))
 		abort();
 	for (size_t i = 0; i < pc->n; i++)
 		if (pc->files[i].ino == st.st_ino && pc->files[i].dev == st.st_dev)
 			return &pc->files[i];
-	if (!make)
-		return NULL;
+	return NULL;
+}
+
+static struct unflushed *obtain(struct power_cut *pc, int fd, const char *path)
+{
+	struct unflushed *f = find_known(pc, fd, path);
+	struct stat st;
+
+	if (f)
+		return f;
 	if (pc->n == pc->cap) {
 		pc->cap = pc->cap ? 2 * pc->cap : 8;
 		pc->files = must_realloc(pc->files, pc->cap * sizeof *pc->files);
 	}
 	f = &pc->files[pc->n++];
-	*f = (struct unflushed){.dev = st.st_dev, .ino = st.st_ino, .fd = fcntl(fd, F_DUPFD_CLOEXEC, 0)};
-	if (f->fd < 0)
+	*f = (struct unflushed){.fd = fd < 0 ? open(path, O_RDWR | O_CLOEXEC) : fcntl(fd, F_DUPFD_CLOEXEC, 0)};
+	if (f->fd < 0 || fstat(f->fd, &st))
 		abort();
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	if (fd < 0)
+		(void)snprintf(f->path, sizeof f->path, "%s", path);
 	return f;
 }
 
@@ -74,14 +90,13 @@ static void drop(struct power_cut *pc, struct unflushed *f)
 	*f = pc->files[--pc->n];
 }
 
-static void remember(struct power_cut *pc, int fd, const void *data, size_t len, off_t off, bool truncation)
+static void remember(struct unflushed *f, const void *data, size_t len, off_t off, bool truncation)
 {
-	struct unflushed *f = find(pc, fd, true);
 	struct change c = {.off = off, .len = len};
 	struct stat st;
 	ssize_t n = 0;
 
-	if (fstat(fd, &st))
+	if (fstat(f->fd, &st))
 		abort();
 	c.old_size = st.st_size;
 	c.new_size = truncation || off + (off_t)len > st.st_size ? off + (off_t)len : st.st_size;
@@ -107,18 +122,17 @@ static int on_io(void *arg, enum io_class cls, enum io_op op, const char *path, 
 	struct unflushed *f;
 
 	(void)cls;
-	(void)path;
 	LOCK_SCOPE(&pc->lock);
 	if (op == IO_READ || op == IO_OPEN)
 		return 0;
 	if (pc->off)
 		return -EIO;
 	if (op == IO_WRITE) {
-		remember(pc, fd, data, *len, off, false);
+		remember(obtain(pc, fd, path), data, *len, off, false);
 	} else if (op == IO_TRUNCATE) {
-		remember(pc, fd, NULL, 0, off, true);
+		remember(obtain(pc, fd, path), NULL, 0, off, true);
 	} else if (op == IO_SYNC) {
-		f = find(pc, fd, false);
+		f = find_known(pc, fd, path);
 		if (f)
 			drop(pc, f);
 	}
