@@ -104,7 +104,8 @@ expect "/metrics is Prometheus text" grep -qE '^# (HELP|TYPE) varve_' <(api /met
 expect_eq "the socket is the owner's alone" "$(stat -c %a "$VARVE_API")" 600
 
 # The daemon
-refused 1 "$(harness_pid)" check "$STORE"
+ok check "$STORE"
+refused 1 "$(harness_pid)" --api "$WORK/none.sock" check "$STORE"
 out=$("$VARVED" --store "$STORE" --mount "$WORK" --api "$WORK/other.sock" 2>&1)
 expect "a second daemon on the store is refused, naming the first's pid" bash -c '[ "$1" -ne 0 ] && [[ $2 == *$3* ]]' - $? "$out" "$(harness_pid)"
 expect "the first goes on" test -d "$MNT/shop"
