@@ -109,9 +109,9 @@ static int df_run(struct cli *cli, const struct args *args, struct err *err)
 	df_row(cli, t, "Packs on disk", api_int(df, "disk_bytes"), "");
 	df_row(cli, t, "Metadata", api_int(df, "meta_bytes"), "database and journal");
 	df_row(cli, t, "Buffered", api_int(df, "buffered_bytes"), "written, not yet in packs");
-	(void)snprintf(text, sizeof text, "dead chunks; %s in the background",
+	(void)snprintf(text, sizeof text, "dead chunks, room for new ones; %s in the background",
 		       output_count(a, api_int(df, "reap_tasks"), "task"));
-	df_row(cli, t, "To be freed", api_int(df, "pending_bytes"), text);
+	df_row(cli, t, "Not in use", api_int(df, "pending_bytes"), text);
 	(void)snprintf(text, sizeof text, "of %s", output_size(cli, a, api_int(df, "host_total")));
 	df_row(cli, t, "Host free", api_int(df, "host_free"), text);
 	return output_table(t, err);

@@ -85,7 +85,7 @@ const char *format_ratio(char out[FORMAT_MAX], uint64_t a, uint64_t b)
 /* Adds one byte as an escape. */
 static int escape_byte(struct buf *b, unsigned char c)
 {
-	static const char plain[] = "\n\t\r\\", letters[] = "ntr\\";
+	static const char plain[] = "\n\t\r", letters[] = "ntr";
 	const char *p = c ? strchr(plain, c) : NULL;
 	char text[8];
 
@@ -107,7 +107,7 @@ char *format_escape(const char *text)
 		wchar_t wc;
 		size_t n = mbrtowc(&wc, text, left, &state);
 
-		if (n == (size_t)-1 || n == (size_t)-2 || !iswprint((wint_t)wc) || *text == '\\') {
+		if (n == (size_t)-1 || n == (size_t)-2 || !iswprint((wint_t)wc)) {
 			size_t bytes = n == (size_t)-1 || n == (size_t)-2 ? 1 : n;
 
 			memset(&state, 0, sizeof state);

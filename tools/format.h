@@ -19,8 +19,9 @@ const char *format_time(char out[FORMAT_MAX], int64_t ns);
 /* a/b as "2.0x"; "-" when b is 0. */
 const char *format_ratio(char out[FORMAT_MAX], uint64_t a, uint64_t b);
 
-/* The text with everything that a terminal would not show as itself written as \n, \t, \xHH, and a backslash as \\.
- * What counts as printable follows the locale. Caller frees; NULL when there is no memory. */
+/* The text with everything that a terminal would not show as itself written as \n, \t, \r, \xHH. A backslash stays: the
+ * daemon writes bytes that JSON cannot carry as \xHH, too. What counts as printable follows the locale. Caller frees; NULL
+ * when there is no memory. */
 char *format_escape(const char *text);
 
 #endif

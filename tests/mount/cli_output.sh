@@ -69,11 +69,11 @@ both --json snapshot release db@a
 expect_eq "release answers with an array" "$(jq -r '.[0].held' <<<"$OUT")" false
 
 # diff's escapes
-touch "$MNT/db/"$'new\nline\x1b[31m' "$MNT/db/back\\slash"
+touch "$MNT/db/"$'new\nline\x1b[31m' "$MNT/db/"$'latin\xe9'
 mv "$MNT/db/dir" "$MNT/db/moved"
 LC_ALL=C.UTF-8 both diff db@a
 expect_eq "diff escapes what does not print" "$(grep -c '' <<<"$OUT"):$(grep -oE 'new.*' <<<"$OUT")" '3:new\nline\x1b[31m'
-matches "and the backslash" "$OUT" 'back\\\\slash'
+matches "and what is no UTF-8" "$OUT" '/latin\\xe9'
 matches "a rename has both names" "$OUT" 'R [/]?dir -> [/]?moved'
 both diff -l db@a db
 matches "--long names the type" "$OUT" '\+ file +'

@@ -113,7 +113,7 @@ static void escapes(void **state)
 		{"", ""},
 		{"plain/path x", "plain/path x"},
 		{"a\nb\tc\rd", "a\\nb\\tc\\rd"},
-		{"back\\slash", "back\\\\slash"},
+		{"back\\slash\\xff", "back\\slash\\xff"},
 		{"\033[31mred\177", "\\x1b[31mred\\x7f"},
 		{"caf\xc3\xa9", "caf\xc3\xa9"},
 		{"bad\xc3", "bad\\xc3"},
