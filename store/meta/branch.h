@@ -61,8 +61,8 @@ struct reap_task {
 	int64_t p, v, n;
 };
 /* Records that the view (branch, epoch) was dropped: nothing when something else still pins it; otherwise the task
- * with its bounds, in the running operation. `epoch` META_HEAD drops the live head (v = META_LIVE then, and until =
- * META_LIVE is included). */
+ * with its bounds, in the running operation. `epoch` META_HEAD drops the live head, which the branch then no longer is
+ * (v = META_LIVE, and until = META_LIVE is included). n is `now` when nothing but a live head follows, see reap.c. */
 int reap_drop_view(struct meta *m, struct branch *b, int64_t epoch);
 /* The oldest task; >0 when there is none. */
 int reap_first(struct meta *m, struct reap_task *ret);

@@ -48,7 +48,8 @@ static void fill(struct value *cols, const struct branch *b, const struct dirent
 	cols[FIRST + TYPE] = VI(type);
 }
 
-int dirent_get(struct meta *m, const struct meta_view *v, uint64_t parent, const char *name, size_t len, struct dirent_row *ret)
+int dirent_get(struct meta *m, const struct meta_view *v, uint64_t parent, const char *name, size_t len,
+	       struct dirent_row *ret)
 {
 	struct version_key key = {parent, dirent_hash(m, name, len), name, len};
 	struct version_row row;
@@ -62,7 +63,8 @@ int dirent_get(struct meta *m, const struct meta_view *v, uint64_t parent, const
 	return 0;
 }
 
-/* The branch's own live row, when it has one that `row` does not tell enough of: a tombstone, or one that must be closed. */
+/* The branch's own live row, when it has one that `row` does not tell enough of: a tombstone, or one that must be
+ * closed. */
 static int find_own(struct meta *m, struct branch *b, const struct dirent_row *row, struct value *cols, bool *ret)
 {
 	struct version_key key = key_of(row);
@@ -140,8 +142,8 @@ static size_t without_hash(const struct dirent_row *rows, size_t n, int64_t hash
 	return n;
 }
 
-int dirent_scan(struct meta *m, const struct meta_view *v, uint64_t parent, int64_t after, struct dirent_row *ret, size_t max,
-		size_t *ret_n)
+int dirent_scan(struct meta *m, const struct meta_view *v, uint64_t parent, int64_t after, struct dirent_row *ret,
+		size_t max, size_t *ret_n)
 {
 	struct version_walk w;
 	const struct version_row *row;
@@ -201,7 +203,8 @@ static int by_ino_of(struct meta *m, const struct meta_view *v, const struct bra
 	return err < 0 ? err : 0;
 }
 
-int dirent_by_ino(struct meta *m, const struct meta_view *v, uint64_t ino, struct dirent_row *ret, size_t max, size_t *ret_n)
+int dirent_by_ino(struct meta *m, const struct meta_view *v, uint64_t ino, struct dirent_row *ret, size_t max,
+		  size_t *ret_n)
 {
 	const struct branch *b = v->branch;
 	int64_t epoch = v->epoch;

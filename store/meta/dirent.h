@@ -18,14 +18,18 @@ struct dirent_row {
 
 int64_t dirent_hash(const struct meta *m, const char *name, size_t len);
 /* -ENOENT when the view does not show it. */
-int dirent_get(struct meta *m, const struct meta_view *v, uint64_t parent, const char *name, size_t len, struct dirent_row *ret);
-/* Adds an entry the caller knows to be absent (dirent_get said -ENOENT in this operation), or changes ino and type of one it got. */
+int dirent_get(struct meta *m, const struct meta_view *v, uint64_t parent, const char *name, size_t len,
+	       struct dirent_row *ret);
+/* Adds an entry the caller knows to be absent (dirent_get said -ENOENT in this operation), or changes ino and type of
+ * one it got. */
 int dirent_put(struct meta *m, struct branch *b, struct dirent_row *row);
 int dirent_delete(struct meta *m, struct branch *b, const struct dirent_row *row);
-/* Entries with hash > after, in hash order, up to max; all of one hash or none (max is at least 8). *ret_n == 0 at the end. */
-int dirent_scan(struct meta *m, const struct meta_view *v, uint64_t parent, int64_t after, struct dirent_row *ret, size_t max,
-		size_t *ret_n);
+/* Entries with hash > after, in hash order, up to max; all of one hash or none (max is at least 8). *ret_n == 0 at the
+ * end. */
+int dirent_scan(struct meta *m, const struct meta_view *v, uint64_t parent, int64_t after, struct dirent_row *ret,
+		size_t max, size_t *ret_n);
 /* The entries that name an inode (any parent), up to max; for paths. Both live and historical views. */
-int dirent_by_ino(struct meta *m, const struct meta_view *v, uint64_t ino, struct dirent_row *ret, size_t max, size_t *ret_n);
+int dirent_by_ino(struct meta *m, const struct meta_view *v, uint64_t ino, struct dirent_row *ret, size_t max,
+		  size_t *ret_n);
 
 #endif

@@ -1,5 +1,5 @@
-/* Reading extents. No extent is longer than CHUNK_LEN_MAX, and data rows of one level never overlap, so that of each level only the
- * last data row at or before an offset can cover it: the walk begins there. */
+/* Reading extents. No extent is longer than CHUNK_LEN_MAX, and data rows of one level never overlap, so that of each
+ * level only the last data row at or before an offset can cover it: the walk begins there. */
 #include <assert.h>
 
 #include "store/meta/extent_internal.h"
@@ -19,7 +19,8 @@ static int level_inherit(struct meta *m, const struct version_level *l, uint64_t
 	return 0;
 }
 
-int extent_walk_begin(struct version_walk *w, struct meta *m, const struct meta_view *v, const struct inode *inode, int64_t from)
+int extent_walk_begin(struct version_walk *w, struct meta *m, const struct meta_view *v, const struct inode *inode,
+		      int64_t from)
 {
 	int64_t limit = INT64_MAX;
 	int err = version_walk_begin(w, m, SQL_EXTENT_WALK, v, inode->ino);
@@ -53,7 +54,8 @@ void extent_row_take(const struct version_row *r, const struct meta_view *v, boo
 	};
 }
 
-static int back_from(struct version_walk *w, const struct version_level *l, int64_t low, int64_t below, sqlite3_stmt **ret)
+static int back_from(struct version_walk *w, const struct version_level *l, int64_t low, int64_t below,
+		     sqlite3_stmt **ret)
 {
 	int err = sql_stmt(w->m, SQL_EXTENT_BACK, ret);
 
@@ -66,7 +68,8 @@ static int back_from(struct version_walk *w, const struct version_level *l, int6
 	return 0;
 }
 
-static int last_of_level(struct version_walk *w, unsigned level, int64_t low, int64_t below, bool data_only, struct version_row *ret)
+static int last_of_level(struct version_walk *w, unsigned level, int64_t low, int64_t below, bool data_only,
+			 struct version_row *ret)
 {
 	const struct version_level *l = &w->levels[level];
 	sqlite3_stmt *st;
@@ -104,8 +107,8 @@ static int first_offset(struct version_walk *w, int64_t off, int64_t *ret)
 	return 0;
 }
 
-int extent_rows(struct meta *m, const struct meta_view *v, const struct inode *inode, int64_t off, int64_t end, int64_t after,
-		bool tombstones, struct extent_row *ret, size_t max, size_t *ret_n)
+int extent_rows(struct meta *m, const struct meta_view *v, const struct inode *inode, int64_t off, int64_t end,
+		int64_t after, bool tombstones, struct extent_row *ret, size_t max, size_t *ret_n)
 {
 	struct version_walk w;
 	const struct version_row *row;

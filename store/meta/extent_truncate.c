@@ -1,5 +1,6 @@
-/* Truncation, from the back. Own rows go one by one; inherited ones are hidden by lowering the inode's `inherit` to the offset
- * reached, so that between two slices the file is what it was up to there and a hole behind it, `alloc` included. */
+/* Truncation, from the back. Own rows go one by one; inherited ones are hidden by lowering the inode's `inherit` to the
+ * offset reached, so that between two slices the file is what it was up to there and a hole behind it, `alloc`
+ * included. */
 #include "store/base/cleanup.h"
 #include "store/meta/extent_internal.h"
 
@@ -22,7 +23,8 @@ static int refill(struct back *b, unsigned level, int64_t below)
 	return 0;
 }
 
-static int back_begin(struct back *b, struct meta *m, const struct meta_view *v, const struct inode *inode, int64_t size)
+static int back_begin(struct back *b, struct meta *m, const struct meta_view *v, const struct inode *inode,
+		      int64_t size)
 {
 	int err = extent_walk_begin(&b->w, m, v, inode, size);
 
@@ -89,7 +91,8 @@ static int remove_own(struct meta *m, struct branch *b, struct inode *inode, con
 	return !err && in_place && r->chunk ? row_chunk_ref(m, r->chunk, -1) : err;
 }
 
-static int truncate_slice(struct back *back, struct branch *b, struct inode *inode, int64_t size, unsigned max_rows, bool *ret_done)
+static int truncate_slice(struct back *back, struct branch *b, struct inode *inode, int64_t size, unsigned max_rows,
+			  bool *ret_done)
 {
 	struct meta *m = back->w.m;
 	bool inherits = version_inherits(b, inode->ino);
@@ -130,7 +133,8 @@ static int truncate_slice(struct back *back, struct branch *b, struct inode *ino
 	return 0;
 }
 
-int extent_truncate(struct meta *m, struct branch *b, struct inode *inode, int64_t size, unsigned max_rows, bool *ret_done)
+int extent_truncate(struct meta *m, struct branch *b, struct inode *inode, int64_t size, unsigned max_rows,
+		    bool *ret_done)
 {
 	struct meta_view head = {b, META_HEAD};
 	struct back back = {0};

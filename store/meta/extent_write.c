@@ -1,6 +1,6 @@
-/* Changing extents. An own live row that no view can see is trimmed, split, replaced or deleted in place; another one is closed and
- * its remaining pieces become new rows. Of an inherited row the remaining pieces become own rows. Wherever that leaves no own row at
- * an offset where an ancestor shows one, a tombstone is put.
+/* Changing extents. An own live row that no view can see is trimmed, split, replaced or deleted in place; another one
+ * is closed and its remaining pieces become new rows. Of an inherited row the remaining pieces become own rows.
+ * Wherever that leaves no own row at an offset where an ancestor shows one, a tombstone is put.
  *
  * Rows are gathered in batches, and changed only when the walk over the table is over. */
 #include <assert.h>
@@ -18,7 +18,7 @@ void extent_fill(struct value *cols, const struct branch *b, uint64_t ino, const
 	cols[EXTENT_SINCE] = VI(r->since);
 	cols[EXTENT_COL_LEN] = VI(r->len);
 	cols[EXTENT_COL_CHUNK] = VI(r->chunk);
-	cols[EXTENT_COL_CHUNK + 1] = VI(r->choff);
+	cols[EXTENT_COL_CHOFF] = VI(r->choff);
 }
 
 static int put(struct meta *m, struct branch *b, uint64_t ino, const struct extent_row *r)
@@ -62,7 +62,8 @@ static int put_over_tombstone(struct meta *m, struct branch *b, uint64_t ino, co
 }
 
 /* The row's beginning goes: deletes it, hides what is behind it, or leaves it to be replaced. */
-static int vacate(struct meta *m, struct branch *b, uint64_t ino, const struct extent_row *r, bool in_place, bool reused)
+static int vacate(struct meta *m, struct branch *b, uint64_t ino, const struct extent_row *r, bool in_place,
+		  bool reused)
 {
 	struct extent_row tombstone = {.off = r->off, .since = r->since};
 	struct value cols[EXTENT_TABLE_COLS];
@@ -78,7 +79,8 @@ static int vacate(struct meta *m, struct branch *b, uint64_t ino, const struct e
 	return row_delete(m, T_EXTENT, cols);
 }
 
-int extent_cut(struct meta *m, struct branch *b, struct inode *inode, const struct extent_row *r, int64_t lo, int64_t hi, bool reused)
+int extent_cut(struct meta *m, struct branch *b, struct inode *inode, const struct extent_row *r, int64_t lo,
+	       int64_t hi, bool reused)
 {
 	bool in_place = r->own && version_in_place(b, r->since);
 	struct extent_row left = *r, right = *r;
@@ -181,8 +183,8 @@ static void check_pieces(int64_t off, int64_t len, const struct extent *pieces, 
 	assert(at == off + len);
 }
 
-int extent_write(struct meta *m, struct branch *b, struct inode *inode, int64_t off, int64_t len, const struct extent *pieces,
-		 size_t n)
+int extent_write(struct meta *m, struct branch *b, struct inode *inode, int64_t off, int64_t len,
+		 const struct extent *pieces, size_t n)
 {
 	struct meta_view head = {b, META_HEAD};
 	struct writer w = {m, b, inode, pieces, pieces + n};
@@ -202,7 +204,8 @@ int extent_write(struct meta *m, struct branch *b, struct inode *inode, int64_t 
 	return err ? err : put_before(&w, end);
 }
 
-int extent_punch(struct meta *m, struct branch *b, struct inode *inode, int64_t off, int64_t end, unsigned max_rows, int64_t *ret_next)
+int extent_punch(struct meta *m, struct branch *b, struct inode *inode, int64_t off, int64_t end, unsigned max_rows,
+		 int64_t *ret_next)
 {
 	struct meta_view head = {b, META_HEAD};
 	struct extent_row rows[BATCH];

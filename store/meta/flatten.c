@@ -1,17 +1,19 @@
 /* Flattening: a branch gets copies of all it inherits, then its parent link is cut.
  *
- * What the parent's view shows never changes, and a key of it shows through in the branch until the branch's first own row for that
- * key: from then on the branch always has one, a tombstone if need be (extents may also go out of sight when the inode's `inherit`
- * falls to their offset, or with the inode itself). So a key's copy has its original `since`, and for `until` the `since` of that
- * first own row, or META_LIVE. At every moment the copy says just what the inherited row says, so the order of copying does not
- * matter, and a change between two slices either meets the copy as an own row like any other, or is itself the first own row.
+ * What the parent's view shows never changes, and a key of it shows through in the branch until the branch's first own
+ * row for that key: from then on the branch always has one, a tombstone if need be (extents may also go out of sight
+ * when the inode's `inherit` falls to their offset, or with the inode itself). So a key's copy has its original
+ * `since`, and for `until` the `since` of that first own row, or META_LIVE. At every moment the copy says just what the
+ * inherited row says, so the order of copying does not matter, and a change between two slices either meets the copy as
+ * an own row like any other, or is itself the first own row.
  *
- * A copy that no view of the branch could see (closed before the first of them) is not made: no reap task would ever remove it. This
- * also makes copying a key a second time harmless, so that it may begin anew after a restart: the first own row is then the copy
- * itself, older than the fork. Tombstones are never copied: with the link cut there is nothing behind them; those that the branch
- * has of its own are left, and harmless. */
+ * A copy that no view of the branch could see (closed before the first of them) is not made: no reap task would ever
+ * remove it. This also makes copying a key a second time harmless, so that it may begin anew after a restart: the first
+ * own row is then the copy itself, older than the fork. Tombstones are never copied: with the link cut there is nothing
+ * behind them; those that the branch has of its own are left, and harmless. */
 #include <string.h>
 
+#include "store/base/cleanup.h"
 #include "store/meta/dirent.h"
 #include "store/meta/extent_internal.h"
 #include "store/meta/xattr.h"
@@ -49,8 +51,8 @@ static int hidden_since(struct flatten *f, uint64_t ino, int64_t off, int64_t *r
 }
 
 /* Puts one copy; cols has everything but branch and until. `bound`: from when on it is hidden anyway. */
-static int copy(struct flatten *f, enum table t, enum sql_id get, const struct version_key *key, int64_t bound, struct value *cols,
-		unsigned until_col, uint64_t chunk)
+static int copy(struct flatten *f, enum table t, enum sql_id get, const struct version_key *key, int64_t bound,
+		struct value *cols, unsigned until_col, uint64_t chunk)
 {
 	int64_t until;
 	int err = version_first_since(f->m, get, f->b, key, &until);
@@ -117,8 +119,9 @@ static int copy_xattr(struct flatten *f)
 	const char *name = (const char *)f->cursor->opaque;
 	struct version_key key;
 	struct version_row row;
-	struct buf value = {0};
+	AUTO_FREE void *value = NULL;
 	sqlite3_stmt *st;
+	size_t len;
 	int64_t bound;
 	int err = next_xattr(f);
 
@@ -131,18 +134,17 @@ static int copy_xattr(struct flatten *f)
 	err = version_find(f->m, SQL_XATTR_GET, &f->from, &key, &row, &st);
 	if (err)
 		return err < 0 ? err : -ECORRUPT;
-	err = buf_reserve(&value, 1);
-	if (!err)
-		err = buf_add(&value, sqlite3_column_blob(st, XATTR_VALUE_AT), (size_t)sqlite3_column_bytes(st, XATTR_VALUE_AT));
+	err = version_copy_value(st, &value, &len);
 	(void)sqlite3_reset(st);
 	if (!err)
 		err = hidden_since(f, ino, -1, &bound);
 	if (!err) {
-		struct value cols[] = {VI(0), VI(ino), VB(name, key.name_len), VI(0), VI(row.since), VB(value.data, value.len)};
+		struct value cols[] = {
+			VI(0), VI(ino), VB(name, key.name_len), VI(0), VI(row.since), VB(value, len),
+		};
 
 		err = copy(f, T_XATTR, SQL_XATTR_GET, &key, bound, cols, 3, 0);
 	}
-	buf_free(&value);
 	return err;
 }
 
@@ -156,7 +158,8 @@ static int copy_dirents(struct flatten *f)
 		struct dirent_row *r = &rows[i];
 		struct version_key key = {r->parent, r->hash, r->name, r->name_len};
 		struct value cols[] = {
-			VI(0), VI(r->parent), VI(r->hash), VB(r->name, r->name_len), VI(0), VI(r->row_since), VI(r->ino), VI(r->type),
+			VI(0), VI(r->parent),    VI(r->hash), VB(r->name, r->name_len),
+			VI(0), VI(r->row_since), VI(r->ino),  VI(r->type),
 		};
 
 		err = copy(f, T_DIRENT, SQL_DIRENT_GET, &key, META_LIVE, cols, 4, 0);

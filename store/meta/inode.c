@@ -75,7 +75,8 @@ static int close_live(struct meta *m, struct branch *b, uint64_t ino)
 }
 
 /* Puts a row in the place of the present live one. *ret_since is its since. */
-static int replace(struct meta *m, struct branch *b, const struct inode *present, struct value *cols, int64_t *ret_since)
+static int replace(struct meta *m, struct branch *b, const struct inode *present, struct value *cols,
+		   int64_t *ret_since)
 {
 	bool own = present->row_branch == b->id;
 	int err = 0;
@@ -124,7 +125,8 @@ int inode_delete(struct meta *m, struct branch *b, const struct inode *inode)
 	return version_in_place(b, inode->row_since) ? row_delete(m, T_INODE, cols) : close_live(m, b, inode->ino);
 }
 
-int inode_scan(struct meta *m, const struct meta_view *v, uint64_t after_ino, struct inode *ret, size_t max, size_t *ret_n)
+int inode_scan(struct meta *m, const struct meta_view *v, uint64_t after_ino, struct inode *ret, size_t max,
+	       size_t *ret_n)
 {
 	struct version_walk w;
 	const struct version_row *row;

@@ -25,14 +25,17 @@ enum { INODE_HAS_XATTR = 1, INODE_HAS_CAPS = 2 /* security.capability is set */ 
 
 /* -ENOENT when the view does not show it. */
 int inode_get(struct meta *m, const struct meta_view *v, uint64_t ino, struct inode *ret);
-/* Writes the live row: in place when no view can see the present one, else as a new version; updates row_branch and row_since. The
- * struct must come from inode_get on the same head in this operation, or be new (row_branch 0). */
+/* Writes the live row: in place when no view can see the present one, else as a new version; updates row_branch and
+ * row_since. The struct must come from inode_get on the same head in this operation, or be new (row_branch 0). */
 int inode_put(struct meta *m, struct branch *b, struct inode *inode);
-/* Removes the live row (a tombstone if an ancestor shows it). Its extents and xattrs are the caller's to remove: extent_purge. */
+/* Removes the live row (a tombstone if an ancestor shows it). Its extents and xattrs are the caller's to remove:
+ * extent_purge. */
 int inode_delete(struct meta *m, struct branch *b, const struct inode *inode);
 
-/* Walks a view's inodes in ino order, at most `max` per call: *ret_n < max means the end. The next call begins after the last ino. */
-int inode_scan(struct meta *m, const struct meta_view *v, uint64_t after_ino, struct inode *ret, size_t max, size_t *ret_n);
+/* Walks a view's inodes in ino order, at most `max` per call: *ret_n < max means the end. The next call begins after
+ * the last ino. */
+int inode_scan(struct meta *m, const struct meta_view *v, uint64_t after_ino, struct inode *ret, size_t max,
+	       size_t *ret_n);
 
 /* Symlink targets live in a versioned row of their own (xattr table, name "\001target"). */
 

@@ -1,12 +1,14 @@
-/* Dead inodes: the extents and xattrs of an inode that was deleted at epoch d are live rows still, which no view at d or later looks
- * at. Each is either closed with until = d, as if that had happened in the deletion, or deleted when no view lies in [since, d).
+/* Dead inodes: the extents and xattrs of an inode that was deleted at epoch d are live rows still, which no view at d
+ * or later looks at. Each is either closed with until = d, as if that had happened in the deletion, or deleted when no
+ * view lies in [since, d).
  *
- * That is decided by the views there are when the row's turn comes. So it does not matter whether a reap task runs before or after: a
- * view that was dropped before no longer counts here, and one dropped later finds the row closed. A reap task alone never has to
- * see to a row that is not closed yet, save when the branch's head is gone: then whatever of the rows no view needs goes with the
- * head's task. */
+ * That is decided by the views there are when the row's turn comes. So it does not matter whether a reap task runs
+ * before or after: a view that was dropped before no longer counts here, and one dropped later finds the row closed. A
+ * reap task alone never has to see to a row that is not closed yet, save when the branch's head is gone: then whatever
+ * of the rows no view needs goes with the head's task. */
 #include <assert.h>
 
+#include "store/base/cleanup.h"
 #include "store/meta/extent_internal.h"
 #include "store/meta/reap_internal.h"
 
@@ -84,8 +86,9 @@ static int purge_xattr(struct purge *p)
 	struct version_row found;
 	struct version_key key = {.object = p->ino};
 	struct version_walk w;
-	struct buf value = {0};
+	AUTO_FREE void *value = NULL;
 	sqlite3_stmt *st;
+	size_t len;
 	int err = own_begin(p, SQL_XATTR_WALK, &w, 0);
 
 	if (!err)
@@ -100,19 +103,16 @@ static int purge_xattr(struct purge *p)
 	err = version_find_own(p->m, SQL_XATTR_GET, p->b, META_HEAD, &key, &found, &st);
 	if (err)
 		return err < 0 ? err : -ECORRUPT;
-	err = buf_reserve(&value, 1);
-	if (!err)
-		err = buf_add(&value, sqlite3_column_blob(st, XATTR_VALUE_AT), (size_t)sqlite3_column_bytes(st, XATTR_VALUE_AT));
+	err = version_copy_value(st, &value, &len);
 	(void)sqlite3_reset(st);
 	if (!err) {
 		struct value cols[] = {
 			VI(p->b->id),  VI(p->ino),      VB(found.name, found.name_len),
-			VI(META_LIVE), VI(found.since), found.col[0] ? VB(value.data, value.len) : VNULL,
+			VI(META_LIVE), VI(found.since), found.col[0] ? VB(value, len) : VNULL,
 		};
 
 		err = finish(p, T_XATTR, cols, 0);
 	}
-	buf_free(&value);
 	return err;
 }
 

@@ -1,13 +1,16 @@
-/* Dropping views. A closed row [since, until) is kept by the views in it; when the last of them goes, the task recorded with
- * its drop covers the row: with p and n the neighbouring views, all rows with since in (p, v] and until in (v, n]. So at any time
- * each closed row has a view or a pending task, and when all tasks are done nothing is left that no view can see.
+/* Dropping views. A closed row [since, until) is kept by the views in it; when the last of them goes, the task recorded
+ * with its drop covers the row: with p and n the neighbouring views, all rows with since in (p, v] and until in (v, n].
+ * So at any time each closed row has a view or a pending task, and when all tasks are done nothing is left that no view
+ * can see.
  *
- * The bounds are those of the moment of the drop. That is why n is `now`, not infinity, when nothing but a live head follows: a row
- * that is live now may be closed later for the sake of a view yet to come, and then its until lies behind `now`. With no head
- * either, nothing can be closed any more, and n is META_LIVE, live rows included.
+ * The bounds are those of the moment of the drop. That is why n is `now`, not infinity, when nothing but a live head
+ * follows: a row that is live now may be closed later for the sake of a view yet to come, and then its until lies
+ * behind `now`. With no head either, nothing can be closed any more, and n is META_LIVE: all rows go that no view at p
+ * or before sees, live ones and those of after v included (a head that was retired rather than dropped may have left
+ * some).
  *
- * Rows are found by seeking the history index, one `until` after the other: rows in the range of `until` that other views still
- * need are not looked at, however often a slice begins anew. */
+ * Rows are found by seeking the history index, one `until` after the other: rows in the range of `until` that other
+ * views still need are not looked at, however often a slice begins anew. */
 #include <string.h>
 
 #include "store/meta/inode.h"
@@ -82,6 +85,7 @@ static int next_until(struct meta *m, enum sql_id id, const struct reap_task *t,
 /* Deletes one row with this `until`; >0 when there is none. */
 static int delete_one(struct meta *m, enum table t, enum sql_id id, const struct reap_task *task, int64_t until)
 {
+	int64_t since_max = task->n == META_LIVE ? META_LIVE : task->v;
 	char name[NAME_LEN_MAX];
 	struct value key[5] = {VI(task->branch)};
 	uint64_t chunk = 0;
@@ -94,7 +98,7 @@ static int delete_one(struct meta *m, enum table t, enum sql_id id, const struct
 	(void)sqlite3_bind_int64(st, 1, task->branch);
 	(void)sqlite3_bind_int64(st, 2, until);
 	(void)sqlite3_bind_int64(st, 3, task->p);
-	(void)sqlite3_bind_int64(st, 4, task->v);
+	(void)sqlite3_bind_int64(st, 4, since_max);
 	err = sql_step(m, st);
 	if (err)
 		return err;
@@ -121,8 +125,8 @@ static int delete_one(struct meta *m, enum table t, enum sql_id id, const struct
 }
 
 /* Deletes up to `max` rows of one table, counting in *rows. */
-static int delete_rows(struct meta *m, enum table t, enum sql_id next, enum sql_id of, const struct reap_task *task, unsigned max,
-		       unsigned *rows)
+static int delete_rows(struct meta *m, enum table t, enum sql_id next, enum sql_id of, const struct reap_task *task,
+		       unsigned max, unsigned *rows)
 {
 	int64_t until = task->v == META_LIVE ? META_LIVE - 1 : task->v;
 	int err = 0;
@@ -136,7 +140,7 @@ static int delete_rows(struct meta *m, enum table t, enum sql_id next, enum sql_
 	return err < 0 ? err : 0;
 }
 
-/* Orphans are the head's business, and go with it. */
+/* Orphans are the head's business; a branch without one needs none. */
 static int delete_orphans(struct meta *m, struct branch *b, unsigned max, unsigned *rows)
 {
 	int err = 0;
@@ -195,7 +199,7 @@ int reap_slice(struct meta *m, const struct reap_task *task, unsigned max_rows, 
 
 	if (!b)
 		return -ECORRUPT;
-	if (task->v == META_LIVE)
+	if (!b->head)
 		err = delete_orphans(m, b, max_rows, &rows);
 	if (!err)
 		err = delete_rows(m, T_DIRENT, SQL_REAP_DIRENT_UNTIL, SQL_REAP_DIRENT, task, max_rows, &rows);

@@ -1,8 +1,8 @@
 /* Versions: finding, merging and changing rows of the versioned tables.
  *
- * A walk steps one statement, which belongs to one level of the lineage at a time: as long as the next row is wanted from that
- * level it steps on, and for another level it seeks to where that one stood. Of dead versions it steps over a few, then seeks past
- * those of the key, so that its cost follows what the view shows. */
+ * A walk steps one statement, which belongs to one level of the lineage at a time: as long as the next row is wanted
+ * from that level it steps on, and for another level it seeks to where that one stood. Of dead versions it steps over a
+ * few, then seeks past those of the key, so that its cost follows what the view shows. */
 #include "store/meta/version.h"
 
 #include <assert.h>
@@ -13,7 +13,7 @@
 
 #define DEAD_STEPS_MAX 4
 
-enum { COL_K, COL_NAME, COL_UNTIL, COL_SINCE, COL_FIRST };
+enum { COL_K, COL_NAME, COL_UNTIL, COL_SINCE, COL_FIRST, COL_VALUE };
 
 int version_read(sqlite3_stmt *st, int64_t branch, struct version_row *ret)
 {
@@ -33,6 +33,21 @@ int version_read(sqlite3_stmt *st, int64_t branch, struct version_row *ret)
 	ret->since = sqlite3_column_int64(st, COL_SINCE);
 	for (int i = 0; i < n && i < VERSION_COLS_MAX; i++)
 		ret->col[i] = sqlite3_column_int64(st, COL_FIRST + i);
+	return 0;
+}
+
+int version_copy_value(sqlite3_stmt *st, void **ret, size_t *ret_len)
+{
+	const void *p = sqlite3_column_blob(st, COL_VALUE);
+	size_t len = (size_t)sqlite3_column_bytes(st, COL_VALUE);
+	void *copy = malloc(len + 1);
+
+	if (!copy)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(copy, p, len);
+	*ret = copy;
+	*ret_len = len;
 	return 0;
 }
 
@@ -76,8 +91,8 @@ static int get_take(sqlite3_stmt *st, const struct branch *b, struct version_row
 	return err;
 }
 
-int version_find_own(struct meta *m, enum sql_id get, const struct branch *b, int64_t epoch, const struct version_key *key,
-		     struct version_row *ret, sqlite3_stmt **ret_st)
+int version_find_own(struct meta *m, enum sql_id get, const struct branch *b, int64_t epoch,
+		     const struct version_key *key, struct version_row *ret, sqlite3_stmt **ret_st)
 {
 	sqlite3_stmt *st;
 	int err = get_stmt(m, get, key, &st);
@@ -122,7 +137,8 @@ int version_inherited(struct meta *m, enum sql_id get, const struct branch *b, c
 	return err < 0 ? err : 0;
 }
 
-int version_first_since(struct meta *m, enum sql_id get, const struct branch *b, const struct version_key *key, int64_t *ret)
+int version_first_since(struct meta *m, enum sql_id get, const struct branch *b, const struct version_key *key,
+			int64_t *ret)
 {
 	sqlite3_stmt *st;
 	int err = get_stmt(m, get, key, &st);
@@ -175,7 +191,8 @@ int version_remove(struct meta *m, struct branch *b, enum table t, struct value 
 	return version_in_place(b, old[n].i) ? row_delete(m, t, old) : version_close(m, t, old);
 }
 
-int version_walk_begin(struct version_walk *w, struct meta *m, enum sql_id walk, const struct meta_view *v, uint64_t object)
+int version_walk_begin(struct version_walk *w, struct meta *m, enum sql_id walk, const struct meta_view *v,
+		       uint64_t object)
 {
 	const struct branch *b = v->branch;
 	int64_t epoch = v->epoch;
@@ -233,7 +250,8 @@ void version_walk_end(struct version_walk *w)
 	w->allocated = NULL;
 }
 
-/* Seeks behind the level's row as if it ended at `until`. Later versions of a row that is visible are not: META_LIVE skips them. */
+/* Seeks behind the level's row as if it ended at `until`. Later versions of a row that is visible are not: META_LIVE
+ * skips them. */
 static int seek(struct version_walk *w, unsigned i, int64_t until)
 {
 	const struct version_level *l = &w->levels[i];
@@ -245,7 +263,8 @@ static int seek(struct version_walk *w, unsigned i, int64_t until)
 	(void)sqlite3_bind_int64(w->st, 1, l->branch->id);
 	(void)sqlite3_bind_int64(w->st, 2, (int64_t)w->object);
 	(void)sqlite3_bind_int64(w->st, 3, l->row.k);
-	(void)sqlite3_bind_blob(w->st, 4, l->row.name, (int)l->row.name_len, l->row.name_len ? SQLITE_TRANSIENT : SQLITE_STATIC);
+	(void)sqlite3_bind_blob(w->st, 4, l->row.name, (int)l->row.name_len,
+				l->row.name_len ? SQLITE_TRANSIENT : SQLITE_STATIC);
 	(void)sqlite3_bind_int64(w->st, 5, until);
 	return 0;
 }
@@ -303,7 +322,8 @@ int version_walk_next(struct version_walk *w, const struct version_row **ret, bo
 		struct version_level *l = &w->levels[i];
 
 		/* A row as near as the one returned last, or hidden by it, is used up. */
-		if (l->has_row && w->current < w->n && i != w->current && compare(&l->row, &w->levels[w->current].row) == 0)
+		if (l->has_row && w->current < w->n && i != w->current &&
+		    compare(&l->row, &w->levels[w->current].row) == 0)
 			l->has_row = false;
 	}
 	if (w->current < w->n)

@@ -15,7 +15,8 @@ static struct version_key key_of(uint64_t ino, const char *name)
 	return (struct version_key){ino, 0, name, strlen(name)};
 }
 
-static void fill(struct value *cols, const struct branch *b, const struct version_key *key, int64_t since, struct value value)
+static void fill(struct value *cols, const struct branch *b, const struct version_key *key, int64_t since,
+		 struct value value)
 {
 	cols[KEY_BRANCH] = VI(b->id);
 	cols[KEY_INO] = VI(key->object);
@@ -25,23 +26,8 @@ static void fill(struct value *cols, const struct branch *b, const struct versio
 	cols[COL_VALUE] = value;
 }
 
-/* A copy of the value that the statement is at; never NULL. */
-static int copy_value(sqlite3_stmt *st, void **ret, size_t *ret_len)
-{
-	const void *p = sqlite3_column_blob(st, XATTR_VALUE_AT);
-	size_t len = (size_t)sqlite3_column_bytes(st, XATTR_VALUE_AT);
-	void *copy = malloc(len + 1);
-
-	if (!copy)
-		return -ENOMEM;
-	if (len > 0)
-		memcpy(copy, p, len);
-	*ret = copy;
-	*ret_len = len;
-	return 0;
-}
-
-int xattr_get(struct meta *m, const struct meta_view *v, uint64_t ino, const char *name, void **ret_value, size_t *ret_len)
+int xattr_get(struct meta *m, const struct meta_view *v, uint64_t ino, const char *name, void **ret_value,
+	      size_t *ret_len)
 {
 	struct version_key key = key_of(ino, name);
 	struct version_row row;
@@ -50,14 +36,14 @@ int xattr_get(struct meta *m, const struct meta_view *v, uint64_t ino, const cha
 
 	if (err)
 		return err < 0 ? err : -ENODATA;
-	err = row.col[IS_SET] ? copy_value(st, ret_value, ret_len) : -ENODATA;
+	err = row.col[IS_SET] ? version_copy_value(st, ret_value, ret_len) : -ENODATA;
 	(void)sqlite3_reset(st);
 	return err;
 }
 
 /* Whether the head shows the name, and the branch's own live row, a tombstone too, with a copy of its value. */
-static int find(struct meta *m, struct branch *b, const struct version_key *key, struct value *own, void **ret_value, bool *ret_own,
-		bool *ret_shown)
+static int find(struct meta *m, struct branch *b, const struct version_key *key, struct value *own, void **ret_value,
+		bool *ret_own, bool *ret_shown)
 {
 	struct meta_view head = {b, META_HEAD};
 	struct value value = VNULL;
@@ -72,7 +58,7 @@ static int find(struct meta *m, struct branch *b, const struct version_key *key,
 	*ret_own = row.branch == b->id;
 	*ret_shown = row.col[IS_SET] != 0;
 	if (*ret_own && *ret_shown) {
-		err = copy_value(st, ret_value, &len);
+		err = version_copy_value(st, ret_value, &len);
 		if (!err)
 			value = VB(*ret_value, len);
 	}
@@ -82,7 +68,8 @@ static int find(struct meta *m, struct branch *b, const struct version_key *key,
 	return err;
 }
 
-int xattr_set(struct meta *m, struct branch *b, uint64_t ino, const char *name, const void *value, size_t len, int flags)
+int xattr_set(struct meta *m, struct branch *b, uint64_t ino, const char *name, const void *value, size_t len,
+	      int flags)
 {
 	struct version_key key = key_of(ino, name);
 	struct value old[COL_COUNT], cols[COL_COUNT];

@@ -7,9 +7,11 @@
 #define XATTR_SYMLINK_TARGET "\001target" /* never listed by xattr_list */
 
 /* Copies the value into a buffer that the caller frees. -ENODATA when absent. */
-int xattr_get(struct meta *m, const struct meta_view *v, uint64_t ino, const char *name, void **ret_value, size_t *ret_len);
+int xattr_get(struct meta *m, const struct meta_view *v, uint64_t ino, const char *name, void **ret_value,
+	      size_t *ret_len);
 enum { XATTR_SET_CREATE = 1, XATTR_SET_REPLACE = 2 };
-int xattr_set(struct meta *m, struct branch *b, uint64_t ino, const char *name, const void *value, size_t len, int flags);
+int xattr_set(struct meta *m, struct branch *b, uint64_t ino, const char *name, const void *value, size_t len,
+	      int flags);
 int xattr_delete(struct meta *m, struct branch *b, uint64_t ino, const char *name); /* -ENODATA when absent */
 /* Names, each with its NUL, appended to the buffer, in name order. */
 int xattr_list(struct meta *m, const struct meta_view *v, uint64_t ino, struct buf *ret);

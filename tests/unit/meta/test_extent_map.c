@@ -349,7 +349,8 @@ static void test_purge_keeps_what_views_see(void **state)
 	purge_all();
 	assert_int_equal(refs(a), 20);
 	assert_int_equal(refs(b), 0);
-	assert_int_equal(count("SELECT count(DISTINCT until) FROM (SELECT until FROM extent UNION ALL SELECT until FROM xattr)"), 1);
+	assert_int_equal(count("SELECT count(DISTINCT until) FROM"
+			       " (SELECT until FROM extent UNION ALL SELECT until FROM xattr)"), 1);
 	assert_int_equal(count("SELECT max(until) FROM extent"), deleted);
 	v.epoch = epoch;
 	OK(inode_get(f.m, &v, ino, &i));
@@ -361,9 +362,16 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_split_in_place),	T(test_pieces_and_holes),	 T(test_pinned_rows_are_closed), T(test_write_into_inherited),
-		T(test_truncate),	T(test_truncate_through_levels), T(test_punch_in_slices),	 T(test_longest_extent_is_found),
-		T(test_purge),		T(test_purge_keeps_what_views_see),
+		T(test_split_in_place),
+		T(test_pieces_and_holes),
+		T(test_pinned_rows_are_closed),
+		T(test_write_into_inherited),
+		T(test_truncate),
+		T(test_truncate_through_levels),
+		T(test_punch_in_slices),
+		T(test_longest_extent_is_found),
+		T(test_purge),
+		T(test_purge_keeps_what_views_see),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

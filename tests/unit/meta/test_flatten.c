@@ -37,7 +37,8 @@ static int setup(void **state)
 	dir = i.ino = meta_next_ino(f.m);
 	OK(inode_put(f.m, root, &i));
 	for (int k = 0; k < FILES; k++) {
-		struct inode file = {.ino = meta_next_ino(f.m), .mode = S_IFREG | 0600, .nlink = 1, .inherit = INHERIT_ALL};
+		struct inode file = {.ino = meta_next_ino(f.m), .mode = S_IFREG | 0600, .nlink = 1,
+				     .inherit = INHERIT_ALL};
 		struct dirent_row row;
 
 		ino[k] = file.ino;
@@ -250,7 +251,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_copies_all_and_cuts), T(test_views_of_the_branch_read_the_same), T(test_starts_over), T(test_dying_branch),
+		T(test_copies_all_and_cuts),
+		T(test_views_of_the_branch_read_the_same),
+		T(test_starts_over),
+		T(test_dying_branch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,9 +95,22 @@ static size_t rows(void)
 
 static void test_fields_round_trip(void **state)
 {
-	struct inode in = {.mode = S_IFDIR | 07777, .uid = UINT32_MAX, .gid = 7, .nlink = 3, .rdev = UINT64_MAX, .size = 1LL << 45,
-			   .alloc = 4096, .atime = -5, .mtime = INT64_MAX, .ctime = 6, .btime = INT64_MIN, .inherit = 99,
-			   .parent = 12345, .flags = INODE_HAS_CAPS};
+	struct inode in = {
+		.mode = S_IFDIR | 07777,
+		.uid = UINT32_MAX,
+		.gid = 7,
+		.nlink = 3,
+		.rdev = UINT64_MAX,
+		.size = 1LL << 45,
+		.alloc = 4096,
+		.atime = -5,
+		.mtime = INT64_MAX,
+		.ctime = 6,
+		.btime = INT64_MIN,
+		.inherit = 99,
+		.parent = 12345,
+		.flags = INODE_HAS_CAPS,
+	};
 	struct meta_view v = {root, META_HEAD};
 	struct inode out;
 
@@ -258,8 +271,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_fields_round_trip),	T(test_in_place_until_pinned), T(test_tombstone_only_over_ancestors),
-		T(test_parent_after_fork_is_invisible), T(test_scan_merges_levels), T(test_inherit_is_per_level), T(test_orphans),
+		T(test_fields_round_trip),
+		T(test_in_place_until_pinned),
+		T(test_tombstone_only_over_ancestors),
+		T(test_parent_after_fork_is_invisible),
+		T(test_scan_merges_levels),
+		T(test_inherit_is_per_level),
+		T(test_orphans),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
