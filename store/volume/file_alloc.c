@@ -185,12 +185,21 @@ int file_lseek(struct store *s, uint64_t node, int64_t off, int whence, int64_t 
 struct copy {
 	uint64_t src, dst;
 	int64_t src_off, dst_off, len; /* len is cut to what was copied */
-	bool drain_src;
-	struct branch *drain_branch;
+	struct branch *drain_branch; /* of a file whose buffers are in the way: drain it, then try again */
 	uint64_t drain_ino;
-	struct file *dst_file;
-	int64_t dst_size;
 };
+
+/* Both files must have all their data in extents: the source to be shared, the destination so that its row's size may say all. */
+static int no_buffers(struct store *s, struct copy *c, const struct resolved *r)
+{
+	const struct file *f = r->slot->view.epoch == META_HEAD ? file_find(s, r->slot->view.branch, r->ino) : NULL;
+
+	if (!f || !file_buffered(f))
+		return 0;
+	c->drain_branch = r->slot->view.branch;
+	c->drain_ino = r->ino;
+	return -EAGAIN;
+}
 
 /* The source's extents as pieces of the destination range, holes included; len is cut when there are too many. */
 static int gather_pieces(struct store *s, const struct meta_view *v, const struct inode *src, struct copy *c, struct extent *pieces,
@@ -230,8 +239,8 @@ static int copy_in(struct tx *tx, struct copy *c)
 	struct extent pieces[2 * COPY_EXTENTS + 1];
 	struct resolved rs, rd;
 	struct inode src, dst;
-	struct file *fs;
-	int64_t src_size, end;
+	struct branch *b;
+	int64_t end;
 	size_t n;
 	int ret = node_inode(s, c->src, false, &rs, &src);
 
@@ -241,47 +250,32 @@ static int copy_in(struct tx *tx, struct copy *c)
 		return ret;
 	if (!S_ISREG(src.mode) || !S_ISREG(dst.mode))
 		return -EINVAL;
-	fs = rs.slot->view.epoch == META_HEAD ? file_find(s, rs.slot->view.branch, rs.ino) : NULL;
-	src_size = file_size(fs, &src);
-	if (c->src_off >= src_size) {
-		c->len = 0;
-		return 0;
-	}
-	if (c->len > src_size - c->src_off)
-		c->len = src_size - c->src_off;
-	end = c->dst_off + c->len;
-	if (rs.slot->view.branch == rd.slot->view.branch && rs.ino == rd.ino && c->dst_off < c->src_off + c->len && c->src_off < end)
-		return -EINVAL;
-	if (fs && file_buffered(fs)) {
-		c->drain_src = true;
-		c->drain_branch = rs.slot->view.branch;
-		c->drain_ino = rs.ino;
-		return -EAGAIN;
-	}
-	c->dst_file = file_find(s, rd.slot->view.branch, rd.ino);
-	if (c->dst_file && file_reserve(c->dst_file))
-		return -ENOMEM;
-	c->dst_size = file_size(c->dst_file, &dst);
-	ret = admit_bytes(s, rd.slot, end > c->dst_size ? end - c->dst_size : 0, 0);
+	ret = no_buffers(s, c, &rs);
 	if (!ret)
-		ret = gather_pieces(s, &rs.slot->view, &src, c, pieces, &n);
+		ret = no_buffers(s, c, &rd);
 	if (ret)
 		return ret;
+	if (c->src_off >= src.size)
+		c->len = 0;
+	else if (c->len > src.size - c->src_off)
+		c->len = src.size - c->src_off;
 	end = c->dst_off + c->len;
-	ret = punch(tx, rd.slot->view.branch, &dst, c->dst_file, c->dst_off, end);
+	b = rd.slot->view.branch;
+	if (rs.slot->view.branch == b && rs.ino == rd.ino && c->dst_off < c->src_off + c->len && c->src_off < end)
+		return -EINVAL;
+	if (!c->len)
+		return 0;
+	ret = admit_bytes(s, rd.slot, end > dst.size ? end - dst.size : 0, 0);
 	if (!ret)
-		ret = extent_write(s->meta, rd.slot->view.branch, &dst, c->dst_off, c->len, pieces, n);
-	if (!ret && end > c->dst_size) {
-		struct file *f = c->dst_file;
-
-		f = f && file_buffered(f) && file_buffered_outside(f, c->dst_off, end) ? f : NULL;
-		ret = file_resize(tx, rd.slot->view.branch, &dst, f, end);
-		c->dst_size = end;
-	}
+		ret = gather_pieces(s, &rs.slot->view, &src, c, pieces, &n);
+	end = c->dst_off + c->len;
 	if (!ret)
-		ret = file_touch(tx, rd.slot->view.branch, &dst, c->dst_file);
+		ret = extent_write(s->meta, b, &dst, c->dst_off, c->len, pieces, n);
+	if (!ret && end > dst.size)
+		ret = inode_resize(s, b, &dst, end);
+	dst.mtime = dst.ctime = tx->now;
 	tx->reply_value = (uint64_t)c->len;
-	return ret ? ret : inode_put(s->meta, rd.slot->view.branch, &dst);
+	return ret ? ret : inode_put(s->meta, b, &dst);
 }
 
 int file_copy_range(struct store *s, const struct op *op, uint64_t src, int64_t src_off, uint64_t dst, int64_t dst_off, int64_t len,
@@ -301,15 +295,10 @@ int file_copy_range(struct store *s, const struct op *op, uint64_t src, int64_t 
 		if (ret)
 			return ret;
 		ret = tx_end_locked(&tx, copy_in(&tx, &c), NULL, 0, NULL);
-		if (!ret && c.len && c.dst_file && file_buffered(c.dst_file)) {
-			file_trim(s, c.dst_file, c.dst_off, c.dst_off + c.len, c.dst_size);
-			c.dst_file->mtime = 0;
-			file_put(s, c.dst_file);
-		}
 		(void)pthread_mutex_unlock(&s->lock);
 		if (!ret)
 			*ret_copied = c.len;
-		if (ret != -EAGAIN || !c.drain_src)
+		if (ret != -EAGAIN || !c.drain_branch)
 			return ret;
 		LOCK_SCOPE(&s->drain_lock);
 		ret = drain_file(s, c.drain_branch, c.drain_ino);
