@@ -271,6 +271,7 @@ int session_new(struct daemon *d, struct session **ret, struct err *err)
 		return err_set(err, -r, "the FUSE session: %s", err_name(-r));
 	d->session = s;
 	s->fuse = fuse_session_new(&args, ops_table(), ops_table_size(), d);
+	fuse_opt_free_args(&args);
 	if (!s->fuse) {
 		r = err_set(err, ENOMEM, "the FUSE session cannot be made");
 		goto fail;
