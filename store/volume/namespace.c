@@ -341,13 +341,15 @@ static int link_in(struct tx *tx, uint64_t node, uint64_t new_parent, const char
 
 	if (err)
 		return err == -EISDIR ? -EPERM : err;
-	if (S_ISDIR(inode.mode))
-		return -EPERM;
-	err = ns_parent(s, new_parent, name, &to, &dir);
+	err = node_resolve_write(s, new_parent, &to);
+	if (!err && from.slot->view.branch != to.slot->view.branch)
+		err = -EXDEV;
+	if (!err && S_ISDIR(inode.mode))
+		err = -EPERM;
+	if (!err)
+		err = ns_parent(s, new_parent, name, &to, &dir);
 	if (err)
 		return err;
-	if (from.slot->view.branch != to.slot->view.branch)
-		return -EXDEV;
 	err = dirent_get(s->meta, &to.slot->view, to.ino, name, strlen(name), &entry);
 	if (err != -ENOENT)
 		return err ? err : -EEXIST;
