@@ -62,7 +62,7 @@ static int set_times(struct tx *tx, struct branch *b, struct inode *inode, struc
 		inode->mtime = (mask & NS_SET_MTIME_NOW) ? tx->now : want->mtime;
 	inode->ctime = (mask & NS_SET_CTIME) ? want->ctime : tx->now;
 	/* a buffered write's mtime goes into the row when an explicit ctime comes, and is replaced by an explicit mtime */
-	if ((mask & (NS_SET_MTIME | NS_SET_CTIME)) && f && f->mtime && !(mask & NS_SET_MTIME))
+	if ((mask & NS_SET_CTIME) && f && f->mtime && !(mask & (NS_SET_MTIME | NS_SET_SIZE)))
 		inode->mtime = f->mtime;
 	if ((mask & (NS_SET_MTIME | NS_SET_CTIME)) && f && f->mtime)
 		return effect_add(tx->effects, &(struct effect){.kind = EFFECT_TIMES, .branch = b->id, .ino = inode->ino});
