@@ -106,6 +106,9 @@ for round in $(seq "$rounds"); do
 	pids+=($!)
 	for p in "${pids[@]}"; do started "$p"; done
 	disown -a # so that the shell does not report each as killed
+	for l in a b; do
+		until grep -qs '^done' "$WORK/ledger-$l$round" || ! kill -0 "${pids[0]}" 2>/dev/null; do sleep 0.05; done
+	done
 	sleep "$((1 + round % 3)).$((RANDOM % 10))"
 	harness_kill
 	for p in "${pids[@]}"; do end_pid "$p" KILL; done
