@@ -56,6 +56,8 @@ for f in $files; do
 			complain "$f includes \"$inc\": paths begin at the top of the tree"
 		elif [[ ! $(dirname "$inc") =~ ^($rule)$ ]]; then
 			complain "$f includes \"$inc\": $folder may not see $(dirname "$inc")"
+		elif [[ $folder == store/maint && $inc == store/volume/store_internal.h ]]; then
+			: # a check walks the open store from inside, under its locks
 		elif [[ $inc == *_internal.h && $(dirname "$inc") != "$folder" ]]; then
 			complain "$f includes \"$inc\": internal to $(dirname "$inc")"
 		fi
