@@ -11,7 +11,6 @@ struct reading {
 	struct run *r;
 	uint64_t cookie;
 	size_t limit, taken;
-	bool refused;
 	unsigned pending[PENDING_MAX];
 	size_t npending;
 	uint8_t always[WORDS_NAMES]; /* was there all the time */
@@ -24,10 +23,8 @@ static int take(void *arg, const struct ns_entry *e)
 	struct reading *rd = arg;
 	int name;
 
-	if (!rd->npending && rd->taken == rd->limit) {
-		rd->refused = true;
+	if (!rd->npending && rd->taken == rd->limit)
 		return 1;
-	}
 	if (e->cookie <= rd->cookie)
 		run_fail(rd->r, "cookie %#" PRIx64 " of \"%s\" comes after %#" PRIx64, e->cookie, e->name, rd->cookie);
 	if (strcmp(e->name, ".") && strcmp(e->name, "..")) {
@@ -69,6 +66,14 @@ static void change_one(struct run *r, int vi, uint64_t dir_ino, struct reading *
 	note_entries(rd, mtree_get(r->state.v[vi]->tree, dir_ino));
 }
 
+static void read_piece(struct reading *rd, uint64_t node)
+{
+	bool want_attr = rng_one_in(&rd->r->rng, 2);
+
+	rd->taken = rd->npending = 0;
+	run_want(rd->r, "ns_readdir", ns_readdir(rd->r->store, node, rd->cookie, want_attr, take, rd), 0);
+}
+
 static void compare_seen(struct reading *rd, uint64_t dir_ino)
 {
 	for (unsigned i = 0; i < WORDS_NAMES; i++)
@@ -82,6 +87,7 @@ bool listing_resume(struct run *r)
 	int vi = run_volume(r);
 	struct reading rd = {.r = r};
 	const struct minode *dir;
+	unsigned rounds;
 	uint64_t ino;
 
 	if (vi < 0)
@@ -93,16 +99,16 @@ bool listing_resume(struct run *r)
 	memset(rd.always, 1, sizeof rd.always);
 	note_entries(&rd, dir);
 	run_log(r, "readdir %s dir %" PRIu64 " in pieces", r->state.v[vi]->name, ino);
-	do {
-		uint64_t node = run_node(r, vi, mtree_get(r->state.v[vi]->tree, ino));
-
+	/* as many rounds in every store, whatever the order of its entries */
+	rounds = dir->nents / 3 + 2;
+	for (unsigned i = 0; i <= rounds; i++) {
 		rd.limit = 1 + rng_below(&r->rng, 5);
-		rd.taken = rd.npending = 0;
-		rd.refused = false;
-		run_want(r, "ns_readdir", ns_readdir(r->store, node, rd.cookie, rng_one_in(&r->rng, 2), take, &rd), 0);
-		if (rng_one_in(&r->rng, 2))
+		if (i == rounds)
+			rd.limit = WORDS_NAMES + 2;
+		read_piece(&rd, run_node(r, vi, mtree_get(r->state.v[vi]->tree, ino)));
+		if (i < rounds && rng_one_in(&r->rng, 2))
 			change_one(r, vi, ino, &rd);
-	} while (rd.refused);
+	}
 	compare_seen(&rd, ino);
 	return true;
 }

@@ -206,16 +206,19 @@ static void redo(int fd, const struct change *c, struct rng *rng)
 void power_cut_lose(struct power_cut *pc, struct rng *rng)
 {
 	unsigned lose = (unsigned)rng_below(rng, 3); /* all of it, half of it, or nothing */
+	uint64_t seed = rng_next(rng);
 
 	LOCK_SCOPE(&pc->lock);
 	while (pc->n) {
 		struct unflushed *f = &pc->files[pc->n - 1];
+		/* how often chance is asked differs from store to store, so each file has its own */
+		struct rng chance = {seed + pc->n};
 
 		for (size_t i = f->n; lose != 2 && i-- > 0;)
 			undo(f->fd, &f->v[i]);
 		for (size_t i = 0; lose == 1 && i < f->n; i++)
-			if (rng_one_in(rng, 2))
-				redo(f->fd, &f->v[i], rng);
+			if (rng_one_in(&chance, 2))
+				redo(f->fd, &f->v[i], &chance);
 		drop(pc, f);
 	}
 }
