@@ -240,7 +240,8 @@ static void op_write(struct branch *b, struct world *w)
 		}
 		choff = pieces[n].choff;
 		for (uint32_t i = 0; i < (uint32_t)len; i++)
-			s->block[at + (int)i] = (struct block){pieces[n].chunk, pieces[n].chunk ? choff + i * (uint32_t)BLOCK : 0};
+			s->block[at + (int)i] = pieces[n].chunk ? (struct block){pieces[n].chunk, choff + i * (uint32_t)BLOCK}
+								: (struct block){0};
 		at += len;
 	}
 	OK(extent_write(fix.m, b, &inode, lo * (int64_t)BLOCK, (hi - lo) * (int64_t)BLOCK, pieces, n));

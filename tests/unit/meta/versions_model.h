@@ -334,8 +334,8 @@ static void check_no_garbage(void)
 		(void)snprintf(sql, sizeof sql,
 			       "SELECT count(*) FROM %s r WHERE NOT EXISTS(SELECT 1 FROM snapshot s WHERE"
 			       " s.branch=r.branch AND s.epoch>=r.since AND s.epoch<r.until) AND NOT"
-			       " EXISTS(SELECT 1 FROM branch b WHERE b.parent=r.branch AND b.fork_epoch>=r.since AND b.fork_epoch<r.until) AND NOT"
-			       " (r.until=9223372036854775807 AND (SELECT head FROM branch b WHERE b.id=r.branch))",
+			       " EXISTS(SELECT 1 FROM branch b WHERE b.parent=r.branch AND b.fork_epoch>=r.since AND b.fork_epoch<r.until)"
+			       " AND NOT (r.until=9223372036854775807 AND (SELECT head FROM branch b WHERE b.id=r.branch))",
 			       tables[t]);
 		assert_int_equal(ask(sql), 0);
 	}
