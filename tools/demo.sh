@@ -40,7 +40,8 @@ sql() { (pg psql -h "$D/run" -p "$1" -XAtqc "$2" postgres); }
 
 clean_up() {
 	local rc=$? dir
-	trap - EXIT INT TERM
+	trap - EXIT
+	trap : INT TERM # a second one must not cut this short
 	set +e
 	[ -z "$bench" ] || kill "$bench" 2>/dev/null
 	for dir in mnt/shop/data mnt/shop-test/data; do

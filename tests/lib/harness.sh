@@ -143,7 +143,9 @@ harness_kill() {
 
 harness_exit() {
 	local rc=$? i pid
-	trap - EXIT INT TERM
+	trap - EXIT
+	# timeout(1) sends its signal twice; the second must not cut this short.
+	trap : INT TERM
 	for ((i = ${#HARNESS_CLEANUPS[@]} - 1; i >= 0; i--)); do
 		eval "${HARNESS_CLEANUPS[i]}"
 	done

@@ -4,7 +4,7 @@
 
 harness_start
 volume v
-rows=$([ -n "$LONG" ] && echo 20000 || echo 1500)
+rows=$([ -n "$LONG" ] && echo 5000 || echo 1500)
 
 for mode in delete wal; do
 	db=$VOL/$mode.db
