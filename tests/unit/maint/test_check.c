@@ -175,6 +175,46 @@ static void test_clean_through_history(void **state)
 	assert_clean(f);
 }
 
+/* A store in use: names and contents change, snapshots come and go. */
+static void *use(void *arg)
+{
+	struct fixture *f = arg;
+	char name[16], snap[16];
+	struct err err = {0};
+
+	for (unsigned i = 0; i < 600; i++) {
+		(void)snprintf(name, sizeof name, "n%u", i % 50);
+		(void)snprintf(snap, sizeof snap, "s%u", i / 20 % 4);
+		if (ns_unlink(f->s, &op, f->sub, name) == 0 && i % 3)
+			(void)ns_rename(f->s, &op, f->sub, "file", f->vol.root_node, "file", 0);
+		else
+			(void)ns_rename(f->s, &op, f->vol.root_node, "file", f->sub, "file", 0);
+		(void)make(f, f->sub, name, S_IFREG | 0644, i, 1 + i * 37 % 20000);
+		assert_int_equal(file_write(f->s, &op, f->file, name, 3, i * 911 % FILE_LEN, 0, false), 0);
+		if (i % 20 == 0) {
+			(void)snapshot_remove(f->s, "v", snap, &err);
+			snapshot(f, snap);
+		}
+	}
+	return NULL;
+}
+
+static void test_clean_while_in_use(void **state)
+{
+	struct store_options opts = {.ring_size = 8 * MIB, .ring_fd = -1, .commit_interval_ms = 20};
+	struct fixture *f = *state;
+	struct err err = {0};
+	pthread_t thread;
+
+	assert_int_equal(store_close(f->s, &err), 0);
+	if (store_open(f->dir, &opts, &f->s, &err))
+		fail_msg("store_open: %s", err.text);
+	assert_int_equal(pthread_create(&thread, NULL, use, f), 0);
+	while (pthread_tryjoin_np(thread, NULL))
+		assert_clean(f);
+	assert_clean(f);
+}
+
 static struct meta_view head(struct fixture *f)
 {
 	struct volume_row vol;
@@ -340,6 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean_through_history, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_clean_while_in_use, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_references, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_entries, setup, teardown),
