@@ -35,10 +35,13 @@ static void test_plans(void **state)
 	fixture_open(&f);
 	assert_int_equal(meta_commit(f.m, 0, 0), 0); /* some pragmas are for outside a transaction */
 	for (unsigned id = 0; id < SQL_COUNT; id++) {
-		char *explain = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql_text(id));
 		bool may_scan = false;
 		sqlite3_stmt *st = NULL;
+		char *explain;
 
+		if (id >= SQL_AUDIT_REFS && id <= SQL_AUDIT_SUMS)
+			continue; /* a check recounts everything */
+		explain = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sql_text(id));
 		for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
 			may_scan |= whole[i] == id;
 		assert_int_equal(sqlite3_prepare_v2(f.m->db, explain, -1, &st, NULL), SQLITE_OK);
