@@ -205,7 +205,6 @@ int api_rollback(struct api *api, const struct api_request *r, struct api_answer
 	struct daemon *d = api->d;
 	const char *volume = r->args[0], *snapshot;
 	char saved[VOLUME_NAME_MAX + 1] = "";
-	struct invalidation *inv = NULL;
 	struct cut_times times = {0};
 	struct volume_info v;
 	struct snapshot_info s;
@@ -222,19 +221,13 @@ int api_rollback(struct api *api, const struct api_request *r, struct api_answer
 	if (bad)
 		return bad;
 	fence_us = fence_before_rollback(d, &v);
-	bad = invalidate_prepare(d, volume, v.root_node, &inv);
-	if (bad)
-		return err_set(err, -bad, "rollback of %s: %s", volume, err_name(-bad));
 	bad = snapshot_rollback(d->store, volume, snapshot, live, saved, &times, err);
-	if (!bad) {
-		invalidate_volume(d, inv);
-		invalidate_snapshot(d, v.root_node, saved);
-	} else if (bad == -EBUSY && !live) {
+	if (bad == -EBUSY && !live)
 		api_name_writers(api, volume, v.id, "stop it, or roll back under it with --live", err);
-	}
-	invalidate_free(inv);
 	if (bad)
 		return bad;
+	invalidate_rollback(d, v.root_node, saved);
+	invalidate_snapshot(d, v.root_node, saved);
 	return api_answer(ret,
 			  json_pack("{s:s,s:s,s:s,s:I,s:o}", "volume", volume, "snapshot", snapshot, "saved_as", saved, "fence_us",
 				    (json_int_t)fence_us, "cut", api_json_cut(&times)),

@@ -98,7 +98,6 @@ int api_volume_remove(struct api *api, const struct api_request *r, struct api_a
 	struct daemon *d = api->d;
 	const char *name = r->args[0], *force = http_query(r->http, "force");
 	bool forced = force && *force && strcmp(force, "0") != 0;
-	struct invalidation *inv = NULL;
 	struct volume_info v;
 	int bad;
 
@@ -106,19 +105,13 @@ int api_volume_remove(struct api *api, const struct api_request *r, struct api_a
 	bad = volume_get(d->store, name, &v, err);
 	if (bad)
 		return bad;
-	bad = invalidate_prepare(d, name, v.root_node, &inv);
-	if (bad)
-		return err_set(err, -bad, "removing %s: %s", name, err_name(-bad));
 	bad = volume_remove(d->store, name, forced, err);
-	if (!bad) {
-		invalidate_volume(d, inv);
-		invalidate_name(d, NODE_ROOT, name);
-	} else if (bad == -EBUSY && v.open_writers && !forced) {
+	if (bad == -EBUSY && v.open_writers && !forced)
 		api_name_writers(api, name, v.id, "stop it, or remove with --force", err);
-	}
-	invalidate_free(inv);
 	if (bad)
 		return bad;
+	/* all below it goes with it */
+	invalidate_name(d, NODE_ROOT, name);
 	return api_answer(ret,
 			  json_pack("{s:s,s:i,s:I}", "removed", v.name, "snapshots", (int)v.snapshots, "bytes", (json_int_t)v.bytes), 200,
 			  err);

@@ -8,16 +8,11 @@
 
 /* A name in a folder came, went, or means something else. */
 void invalidate_name(struct daemon *d, uint64_t parent, const char *name);
-/* A snapshot of the volume with this root came or went ("" : more than one). */
+/* A snapshot of the volume with this root came or went. */
 void invalidate_snapshot(struct daemon *d, uint64_t volume_root, const char *snapshot);
-
 /* A node's attributes changed, and nothing else. Takes no lock of the inode: workers may call it. */
 void invalidate_attr(struct daemon *d, uint64_t node);
-
-/* Everything in a volume is about to be replaced, or to go. */
-struct invalidation;
-int invalidate_prepare(struct daemon *d, const char *volume, uint64_t volume_root, struct invalidation **ret);
-void invalidate_volume(struct daemon *d, const struct invalidation *inv);
-void invalidate_free(struct invalidation *inv);
+/* The volume with this root shows another state; `saved` is the snapshot of the one before. */
+void invalidate_rollback(struct daemon *d, uint64_t volume_root, const char *saved);
 
 #endif

@@ -1,5 +1,7 @@
 #include "fs/mount.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include "store/base/log.h"
 
 #define READ_AHEAD_KB 4096
+#define NAMESPACES_KNOWN_MAX 1024 /* more are read once for each process */
 #define FUSE_SUPER_MAGIC 0x65735546
 
 static int make_dirs(const char *dir, struct err *err)
@@ -124,4 +127,79 @@ void mount_set_read_ahead(const char *dir)
 	bad |= fclose(f);
 	if (bad)
 		log_info("cold reads are slower: %s cannot be written", path);
+}
+
+/* One mountinfo: ID PARENT MAJOR:MINOR ROOT MOUNTPOINT … Mounts of `dev` come before what is mounted on them. */
+static bool mounts_inner(FILE *f, dev_t dev)
+{
+	AUTO_FREE unsigned *ours = NULL;
+	AUTO_FREE char *line = NULL;
+	unsigned id, parent, maj, min;
+	size_t i, n = 0, cap = 0;
+
+	while (getline(&line, &cap, f) > 0) {
+		if (sscanf(line, "%u %u %u:%u", &id, &parent, &maj, &min) != 4)
+			return true;
+		for (i = 0; i < n; i++)
+			if (ours[i] == parent)
+				return true;
+		if (makedev(maj, min) == dev) {
+			unsigned *grown = reallocarray(ours, n + 1, sizeof *ours);
+
+			if (!grown)
+				return true;
+			ours = grown;
+			ours[n++] = id;
+		}
+	}
+	return ferror(f);
+}
+
+/* Whether the mount namespace of this process is new to the list, which it enters then. */
+static bool is_new_namespace(const char *pid, ino_t seen[], size_t *n, size_t max)
+{
+	char path[64];
+	struct stat st;
+	size_t i;
+
+	(void)snprintf(path, sizeof path, "/proc/%.20s/ns/mnt", pid);
+	if (stat(path, &st))
+		return false; /* ended meanwhile, or a kernel thread */
+	for (i = 0; i < *n; i++)
+		if (seen[i] == st.st_ino)
+			return false;
+	if (*n < max)
+		seen[(*n)++] = st.st_ino;
+	return true;
+}
+
+bool mount_has_inner(const char *dir)
+{
+	ino_t seen[NAMESPACES_KNOWN_MAX];
+	const struct dirent *e;
+	bool inner = false;
+	size_t n = 0;
+	struct stat st;
+	DIR *proc;
+
+	if (stat(dir, &st))
+		return true;
+	proc = opendir("/proc");
+	if (!proc)
+		return true;
+	while (!inner && (e = readdir(proc))) {
+		char path[64];
+		FILE *f;
+
+		if (!isdigit((unsigned char)e->d_name[0]) || !is_new_namespace(e->d_name, seen, &n, NAMESPACES_KNOWN_MAX))
+			continue;
+		(void)snprintf(path, sizeof path, "/proc/%.20s/mountinfo", e->d_name);
+		f = fopen(path, "re");
+		if (!f)
+			continue;
+		inner = mounts_inner(f, st.st_dev);
+		(void)fclose(f);
+	}
+	(void)closedir(proc);
+	return inner;
 }

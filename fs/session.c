@@ -319,7 +319,7 @@ int session_start(struct session *s, struct err *err)
 	/* Nothing is cached yet, so this only asks whether the kernel knows it. */
 	s->info.inc_epoch = !session_notify(s, NOTIFY_INC_EPOCH, iov, 1);
 	if (!s->info.inc_epoch)
-		log_info("the kernel has no FUSE_NOTIFY_INC_EPOCH (6.16): rollbacks invalidate name by name");
+		log_info("the kernel has no FUSE_NOTIFY_INC_EPOCH (6.16): rollbacks of large volumes take longer");
 	return 0;
 }
 
