@@ -22,8 +22,6 @@
 #include "store/base/log.h"
 #include "store/volume/namespace.h"
 
-#define NOTIFY_INC_EPOCH 8 /* newer than the headers of Debian 12 */
-
 /* Beyond so many names, all names of the store are outdated at once, which costs other volumes their cached ones. */
 #define NAMES_TOLD_MAX 100000
 #define INO_MASK ((UINT64_C(1) << NODE_INO_BITS) - 1)
@@ -134,7 +132,7 @@ static void forget_all_names(struct daemon *d)
 {
 	struct iovec iov[1];
 
-	told(session_notify(d->session, NOTIFY_INC_EPOCH, iov, 1), "store");
+	told(session_notify(d->session, SESSION_NOTIFY_INC_EPOCH, iov, 1), "store");
 }
 
 /* The bits of the node ids in a snapshot that say which. */

@@ -27,7 +27,6 @@
 
 #define BUFFER_SIZE (SESSION_IO_MAX + 4096) /* a WRITE and its headers */
 #define BUFFERS_SPARE 8
-#define NOTIFY_INC_EPOCH 8 /* newer than the headers of Debian 12 */
 
 struct worker {
 	struct session *s;
@@ -317,7 +316,7 @@ int session_start(struct session *s, struct err *err)
 		}
 	}
 	/* Nothing is cached yet, so this only asks whether the kernel knows it. */
-	s->info.inc_epoch = !session_notify(s, NOTIFY_INC_EPOCH, iov, 1);
+	s->info.inc_epoch = !session_notify(s, SESSION_NOTIFY_INC_EPOCH, iov, 1);
 	if (!s->info.inc_epoch)
 		log_info("the kernel has no FUSE_NOTIFY_INC_EPOCH (6.16): rollbacks of large volumes take longer");
 	return 0;

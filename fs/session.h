@@ -38,6 +38,7 @@ void *session_scratch(void); /* SESSION_IO_MAX bytes */
 int session_take_buffer(void **ret);
 void session_give_buffer(struct session *s, void *buffer);
 
+#define SESSION_NOTIFY_INC_EPOCH 8 /* newer than the headers of Debian 12 */
 /* Sends a notification; iov[0] is left for its header. Never from a worker. 0 or -errno (-ENOENT: the kernel does not know it). */
 int session_notify(struct session *s, int code, struct iovec *iov, int n);
 
