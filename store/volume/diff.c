@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "store/meta/history.h"
+#include "store/volume/view_path.h"
 #include "store/volume/volume_internal.h"
 
-#define NAMES_MAX 64
-#define PATH_TEXT_MAX 8192
+#define NAMES_FIRST 16
 
 struct candidate {
 	uint64_t ino;
@@ -29,8 +29,8 @@ struct side {
 	uint64_t root_ino;
 	struct inode inode;
 	bool exists;
-	struct dirent_row names[NAMES_MAX];
-	size_t n;
+	struct dirent_row *names;
+	size_t n, cap;
 };
 
 struct diff {
@@ -145,38 +145,12 @@ static void unite(struct diff *d)
 	d->n = kept;
 }
 
-/* The path of a name in a view; caller frees. NULL when a folder above has gone (it is reported itself). */
-static int path_of(struct diff *d, const struct side *side, const struct dirent_row *name, char **ret)
-{
-	char buf[PATH_TEXT_MAX];
-	struct dirent_row row = *name;
-	size_t at = sizeof buf - 1, n;
-	int err;
-
-	buf[at] = 0;
-	for (;;) {
-		if (at < (size_t)row.name_len + 1)
-			return -ENAMETOOLONG;
-		at -= row.name_len;
-		memcpy(buf + at, row.name, row.name_len);
-		buf[--at] = '/';
-		if (row.parent == side->root_ino)
-			break;
-		err = dirent_by_ino(d->s->meta, &side->view, row.parent, &row, 1, &n);
-		if (err)
-			return err;
-		if (!n)
-			break;
-	}
-	*ret = strdup(buf + at);
-	return *ret ? 0 : -ENOMEM;
-}
-
 /* Neither name: the root. */
 static int report(struct diff *d, enum diff_kind kind, unsigned what, const struct inode *inode, const struct dirent_row *a,
 		  const struct dirent_row *b)
 {
 	struct found f = {.e = {.kind = kind, .what = what, .ino = inode->ino, .mode = inode->mode}};
+	struct meta *m = d->s->meta;
 	int ret;
 
 	if (d->n_found == d->cap_found) {
@@ -191,15 +165,33 @@ static int report(struct diff *d, enum diff_kind kind, unsigned what, const stru
 	if (!a && !b)
 		ret = (f.path = strdup("/")) ? 0 : -ENOMEM;
 	else
-		ret = a ? path_of(d, &d->a, a, &f.path) : path_of(d, &d->b, b, &f.path);
+		ret = a ? view_path(m, &d->a.view, d->a.root_ino, a, &f.path) : view_path(m, &d->b.view, d->b.root_ino, b, &f.path);
 	if (!ret && kind == DIFF_RENAMED)
-		ret = path_of(d, &d->b, b, &f.new_path);
+		ret = view_path(m, &d->b.view, d->b.root_ino, b, &f.new_path);
 	if (ret) {
 		free(f.path);
 		return ret;
 	}
 	d->found[d->n_found++] = f;
 	return 0;
+}
+
+/* Every name of the inode. */
+static int look_names(struct diff *d, struct side *side, uint64_t ino)
+{
+	for (;;) {
+		size_t cap = side->cap ? 2 * side->cap : NAMES_FIRST;
+		int ret = side->cap ? dirent_by_ino(d->s->meta, &side->view, ino, side->names, side->cap, &side->n) : 0;
+		struct dirent_row *more;
+
+		if (ret || (side->cap && side->n < side->cap))
+			return ret;
+		more = realloc(side->names, cap * sizeof *more);
+		if (!more)
+			return -ENOMEM;
+		side->names = more;
+		side->cap = cap;
+	}
 }
 
 static int look(struct diff *d, struct side *side, uint64_t ino)
@@ -210,7 +202,7 @@ static int look(struct diff *d, struct side *side, uint64_t ino)
 	side->exists = !ret && (side->inode.nlink || ino == side->root_ino);
 	if (ret)
 		return ret == -ENOENT ? 0 : ret;
-	return side->exists ? dirent_by_ino(d->s->meta, &side->view, ino, side->names, NAMES_MAX, &side->n) : 0;
+	return side->exists ? look_names(d, side, ino) : 0;
 }
 
 static bool same_name(const struct dirent_row *a, const struct dirent_row *b)
@@ -355,6 +347,8 @@ int diff_views(struct store *s, const char *volume_a, const char *snap_a, const 
 		free(d->found[i].path);
 		free(d->found[i].new_path);
 	}
+	free(d->a.names);
+	free(d->b.names);
 	free(d->candidates);
 	free(d->found);
 	free(d);

@@ -218,6 +218,30 @@ static void test_links(void **state)
 	assert_diff(f, "v", "a", "v", "", "R /three -> /drei\n");
 }
 
+/* More names than are looked for at first, in folders so deep that a path is longer than PATH_MAX. */
+static void test_many_links_and_long_paths(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t dir = f->vol.root_node;
+	char name[201], link[16];
+	struct attr attr;
+
+	memset(name, 'd', sizeof name - 1);
+	name[sizeof name - 1] = 0;
+	for (int i = 0; i < 30; i++)
+		dir = make(f, dir, name, S_IFDIR | 0755, "");
+	for (int i = 0; i < 100; i++) {
+		(void)snprintf(link, sizeof link, "l%d", i);
+		assert_int_equal(ns_link(f->s, &op, node(f, f->vol.root_node, "three"), dir, link, &attr), 0);
+	}
+	snapshot(f, "v", "b");
+	assert_int_equal(ns_rename(f->s, &op, dir, "l99", f->vol.root_node, "last", 0), 0);
+	f->text[0] = 0;
+	assert_int_equal(diff_views(f->s, "v", "b", "v", "", take, f, NULL), 0);
+	assert_int_equal(strlen(f->text), strlen("R ") + 30 * 201 + strlen("/l99 -> /last\n"));
+	assert_string_equal(f->text + strlen(f->text) - strlen("/l99 -> /last\n"), "/l99 -> /last\n");
+}
+
 /* Both sides of a fork, and the other way. */
 static void test_clones(void **state)
 {
@@ -283,6 +307,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_attributes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many_links_and_long_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
