@@ -13,6 +13,9 @@
 #include "store/volume/volume_internal.h"
 
 #define NAMES_FIRST 16
+#define SCAN_INODES 64
+#define SCAN_EXTENTS 64
+#define WHOLE 0x100 /* of a candidate: its rows tell nothing of what changed */
 
 struct candidate {
 	uint64_t ino;
@@ -90,6 +93,26 @@ static bool in_lineage(struct meta *m, const struct meta_view *v, const struct b
 	return false;
 }
 
+/* Every inode of both views. */
+static int scan_views(struct diff *d)
+{
+	const struct meta_view *views[] = {&d->a.view, &d->b.view};
+	struct inode inodes[SCAN_INODES];
+	int ret = 0;
+
+	for (size_t v = 0; v < 2 && !ret; v++) {
+		uint64_t after = 0;
+		size_t n = SCAN_INODES;
+
+		while (!ret && n == SCAN_INODES) {
+			ret = inode_scan(d->s->meta, views[v], after, inodes, SCAN_INODES, &n);
+			for (size_t i = 0; i < n && !ret; i++)
+				ret = add_candidate(d, after = inodes[i].ino, WHOLE);
+		}
+	}
+	return ret;
+}
+
 /* What changed on a view's branches above the common one. */
 static int collect_side(struct diff *d, const struct meta_view *v, const struct branch *common)
 {
@@ -98,6 +121,9 @@ static int collect_side(struct diff *d, const struct meta_view *v, const struct 
 	int ret = 0;
 
 	while (at != common && !ret) {
+		/* A flattened branch changes the rows that it copied in place: they do not tell when. */
+		if (!at->parent)
+			return scan_views(d);
 		ret = history_changed(d->s->meta, at->id, at->origin_epoch, epoch, add_candidate, d);
 		if (!ret && !step_up(d->s->meta, &at, &epoch))
 			return -EXDEV;
@@ -246,10 +272,72 @@ static unsigned what_changed(const struct diff *d, unsigned rows)
 	return what;
 }
 
+static int extents_differ(struct diff *d, bool *ret)
+{
+	struct extent a[SCAN_EXTENTS], b[SCAN_EXTENTS];
+	size_t na = SCAN_EXTENTS, nb;
+	int64_t off = 0;
+	int err = 0;
+
+	*ret = false;
+	while (!err && !*ret && na == SCAN_EXTENTS) {
+		err = extent_scan(d->s->meta, &d->a.view, &d->a.inode, off, INT64_MAX, a, SCAN_EXTENTS, &na);
+		if (!err)
+			err = extent_scan(d->s->meta, &d->b.view, &d->b.inode, off, INT64_MAX, b, SCAN_EXTENTS, &nb);
+		*ret = !err && na != nb;
+		for (size_t i = 0; i < na && !err && !*ret; i++) {
+			*ret = a[i].off != b[i].off || a[i].len != b[i].len || a[i].chunk != b[i].chunk || a[i].choff != b[i].choff;
+			off = a[i].off + a[i].len;
+		}
+	}
+	return err;
+}
+
+/* Names and values of a side's xattrs in one buffer. */
+static int read_xattrs(struct diff *d, const struct side *side, struct buf *ret)
+{
+	struct buf names = {0};
+	int err = xattr_list(d->s->meta, &side->view, side->inode.ino, &names);
+
+	for (size_t at = 0; at < names.len && !err;) {
+		const char *name = (const char *)names.data + at;
+		AUTO_FREE void *value = NULL;
+		size_t len = 0;
+
+		err = xattr_get(d->s->meta, &side->view, side->inode.ino, name, &value, &len);
+		if (!err)
+			err = buf_add_bytes(ret, name, strlen(name));
+		if (!err)
+			err = buf_add_bytes(ret, value, len);
+		at += strlen(name) + 1;
+	}
+	buf_free(&names);
+	return err;
+}
+
+/* The rows that a candidate would have had. */
+static int compare_whole(struct diff *d, unsigned *rows)
+{
+	struct buf a = {0}, b = {0};
+	bool differ = false;
+	int ret = S_ISREG(d->b.inode.mode) ? extents_differ(d, &differ) : 0;
+
+	*rows = differ ? HISTORY_EXTENT : 0;
+	if (!ret)
+		ret = read_xattrs(d, &d->a, &a);
+	if (!ret)
+		ret = read_xattrs(d, &d->b, &b);
+	if (!ret && (a.len != b.len || (a.len && memcmp(a.data, b.data, a.len) != 0)))
+		*rows |= HISTORY_XATTR;
+	buf_free(&a);
+	buf_free(&b);
+	return ret;
+}
+
 static int compare(struct diff *d, const struct candidate *c)
 {
 	struct dirent_row common;
-	unsigned what;
+	unsigned what, rows = c->what;
 	size_t i;
 	int ret = look(d, &d->a, c->ino);
 
@@ -257,7 +345,11 @@ static int compare(struct diff *d, const struct candidate *c)
 		ret = look(d, &d->b, c->ino);
 	if (ret || (!d->a.exists && !d->b.exists))
 		return ret;
-	what = d->a.exists && d->b.exists ? what_changed(d, c->what) : 0;
+	if ((rows & WHOLE) && d->a.exists && d->b.exists)
+		ret = compare_whole(d, &rows);
+	if (ret)
+		return ret;
+	what = d->a.exists && d->b.exists ? what_changed(d, rows) : 0;
 	if (what && c->ino == d->b.root_ino)
 		return report(d, DIFF_MODIFIED, what, &d->b.inode, NULL, NULL);
 	if (what && d->b.n) {
