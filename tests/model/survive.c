@@ -30,7 +30,7 @@ struct survivors {
 	struct run *r;
 	size_t n;
 	struct survivor v[MSTATE_VOLUMES];
-	char why[300]; /* the last state tried is not it */
+	char why[600]; /* the last state tried is not it */
 };
 
 static size_t floor_of(const struct history *h, int64_t volume, uint64_t ino)
