@@ -54,7 +54,8 @@ size_t write_buffer_seek(const struct write_buffer *wb, int64_t off)
 static void open_gap(struct write_buffer *wb, size_t at)
 {
 	assert(wb->n < wb->cap);
-	memmove(&wb->v[at + 1], &wb->v[at], (wb->n - at) * sizeof *wb->v);
+	if (at < wb->n)
+		memmove(&wb->v[at + 1], &wb->v[at], (wb->n - at) * sizeof *wb->v);
 	wb->n++;
 }
 
@@ -62,7 +63,9 @@ void write_buffer_cut(struct write_buffer *wb, int64_t from, int64_t end)
 {
 	size_t i = write_buffer_seek(wb, from), last;
 
-	if (i < wb->n && wb->v[i].off < from && wb->v[i].off + wb->v[i].len > end) {
+	if (i == wb->n)
+		return;
+	if (wb->v[i].off < from && wb->v[i].off + wb->v[i].len > end) {
 		struct range right = wb->v[i];
 
 		right.data += end - right.off;
@@ -74,7 +77,7 @@ void write_buffer_cut(struct write_buffer *wb, int64_t from, int64_t end)
 		wb->bytes -= end - from;
 		return;
 	}
-	if (i < wb->n && wb->v[i].off < from) {
+	if (wb->v[i].off < from) {
 		wb->bytes -= wb->v[i].off + wb->v[i].len - from;
 		wb->v[i].len = from - wb->v[i].off;
 		i++;
@@ -89,7 +92,8 @@ void write_buffer_cut(struct write_buffer *wb, int64_t from, int64_t end)
 		wb->v[last].len -= gone;
 		wb->bytes -= gone;
 	}
-	memmove(&wb->v[i], &wb->v[last], (wb->n - last) * sizeof *wb->v);
+	if (last < wb->n)
+		memmove(&wb->v[i], &wb->v[last], (wb->n - last) * sizeof *wb->v);
 	wb->n -= last - i;
 }
 
