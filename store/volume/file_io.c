@@ -55,8 +55,9 @@ void file_release(struct store *s, uint64_t node, unsigned flags)
 	struct file *f;
 
 	LOCK_SCOPE(&s->lock);
-	/* by the number's own branch: after a rollback the file is still counted there */
-	if (number_get(s->meta, (uint32_t)(node >> NODE_INO_BITS), &row))
+	/* By the number's own branch: after a rollback the file is still counted there. A file of a snapshot never was, and its inode
+	 * number is the live file's. */
+	if (number_get(s->meta, (uint32_t)(node >> NODE_INO_BITS), &row) || row.kind == NUMBER_SNAPSHOT)
 		return;
 	b = branch_get(s->meta, row.branch);
 	f = b ? file_find(s, b, node & ((UINT64_C(1) << NODE_INO_BITS) - 1)) : NULL;
