@@ -45,7 +45,7 @@ static void prepare_process(void)
 	FILE *f;
 
 	(void)signal(SIGPIPE, SIG_IGN);
-	(void)umask(077);
+	(void)umask(022);
 	(void)prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 	f = fopen("/proc/self/oom_score_adj", "we");
 	if (f) {
