@@ -76,7 +76,7 @@ scripts() {
 }
 
 # the quick run does the same work every time; the long one looks for what it missed
-[ "$1" = quick ] && SEED=${SEED:-1}
+[ "${1:-}" = quick ] && SEED=${SEED:-1}
 SEED=${SEED:-$(date +%s)}
 export SEED
 model() { step "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
