@@ -125,6 +125,11 @@ void ops_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fu
 		(void)fuse_reply_buf(req, buf, len);
 }
 
+int ops_write_error(int ret, unsigned flags)
+{
+	return ret == -EDQUOT && (flags & FILE_WRITE_KEEP_TIMES) ? -ENOSPC : ret;
+}
+
 void ops_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	const struct op op = ops_op(req);
@@ -137,7 +142,7 @@ void ops_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, of
 	if (ret == -EAGAIN)
 		ops_wait_write(req, node, buf, size, off, flags);
 	else if (ret)
-		ops_reply_err(req, ret);
+		ops_reply_err(req, ops_write_error(ret, flags));
 	else {
 		ops_written(ops_daemon(req), node);
 		(void)fuse_reply_write(req, size);

@@ -69,6 +69,8 @@ void ops_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, off_t l
 void ops_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fuse_file_info *fi);
 void ops_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, struct fuse_file_info *src_fi, fuse_ino_t dst, off_t dst_off,
 			 struct fuse_file_info *dst_fi, size_t len, int flags);
+/* Of a write of what the kernel had cached, programs only ever see EIO or ENOSPC: so that is what a quota is. */
+int ops_write_error(int ret, unsigned flags);
 /* Goes on with a read, a write, or a truncation in a thread that may wait. */
 void ops_wait_read(fuse_req_t req, uint64_t node, size_t size, off_t off);
 void ops_wait_write(fuse_req_t req, uint64_t node, const void *data, size_t size, off_t off, unsigned flags);

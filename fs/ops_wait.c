@@ -86,7 +86,7 @@ static void write_run(struct parked_job *job, void *scratch)
 	(void)scratch;
 	session_give_buffer(w->d->session, w->buffer);
 	if (ret)
-		ops_reply_err(w->req, ret);
+		ops_reply_err(w->req, ops_write_error(ret, w->flags));
 	else {
 		ops_written(w->d, w->node);
 		(void)fuse_reply_write(w->req, (size_t)w->len);
