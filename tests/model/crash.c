@@ -23,7 +23,7 @@ void crash_open(struct run *r, int ring_fd)
 	run_want_err(r, "store_open", store_open(r->dir, &opts, &r->store, &err), 0, &err);
 }
 
-/* Live volumes whole, snapshots one in four. */
+/* Live volumes whole, snapshots one in eight. */
 static void compare_after(struct run *r)
 {
 	r->checks++;
@@ -32,7 +32,7 @@ static void compare_after(struct run *r)
 		compare_volume(r, (int)i, COMPARE_ALL);
 		compare_orphans(r, (int)i);
 		for (size_t j = 0; j < r->state.v[i]->nsnaps; j++)
-			if (rng_one_in(&r->rng, 4))
+			if (rng_one_in(&r->rng, 8))
 				compare_snapshot(r, (int)i, j, COMPARE_ALL);
 	}
 	checkup_store(r, rng_one_in(&r->rng, 4));

@@ -247,7 +247,7 @@ static int usage(FILE *to)
 	(void)fprintf(to, "usage: model [--ops N] [--seed S] [--check-every N] [--dir D] [--threads] [--parallel N] [--verbose]\n"
 			  "  --ops N          how many operations (20000)\n"
 			  "  --seed S         replays a run; by default the time\n"
-			  "  --check-every N  compare every view and check the store after so many (1000)\n"
+			  "  --check-every N  compare every view and check the store after so many (2000)\n"
 			  "  --dir D          where to make the store: an empty or missing folder, kept afterwards\n"
 			  "  --threads        with the store's own threads; not exactly replayable\n"
 			  "  --parallel N     so many runs at once on one store, on volumes of their own\n"
@@ -322,7 +322,7 @@ static void remove_dir(const char *dir)
 
 int main(int argc, char **argv)
 {
-	struct settings set = {.ops = 20000, .check_every = 1000, .seed = (uint64_t)time(NULL)};
+	struct settings set = {.ops = 20000, .check_every = 2000, .seed = (uint64_t)time(NULL)};
 	char temporary[64] = "";
 	struct err err = {0};
 	int ret = parse(argc, argv, &set);
