@@ -129,8 +129,8 @@ static void fill_reply(const struct http_request *h, unsigned status, struct api
 
 		a->json = inner ? json_pack("{s:o}", "error", inner) : NULL;
 		if (status >= 500)
-			log_warn("%s /%s/%s: %s", h->method, h->parts_n > 0 ? h->parts[0] : "", h->parts_n > 1 ? h->parts[1] : "",
-				 err->text);
+			log_warn("%s /%s/%s: %s", h->method, h->parts_n > 0 ? h->parts[0] : "",
+				 h->parts_n > 1 ? h->parts[1] : "", err->text);
 	}
 	reply->status = status;
 	reply->content_type = a->text ? a->content_type : "application/json";

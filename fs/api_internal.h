@@ -14,7 +14,8 @@ struct api {
 	struct daemon *d;
 	struct http_server *http;
 	struct jobs *jobs;
-	pthread_mutex_t replace_lock; /* one rollback or removal at a time: they look who uses the volume, then replace it */
+	/* One rollback or removal at a time: they look who uses the volume, then replace it. */
+	pthread_mutex_t replace_lock;
 };
 
 /* One request: what the path's '*' stood for, and the body, an object (an empty one when none was sent). */
@@ -24,8 +25,8 @@ struct api_request {
 	json_t *body;
 };
 
-/* Routes: 0 is 200, >0 is that status, <0 an error. *ret is the answer, which the caller frees; a route that answers no JSON puts its
- * text into *ret_text instead. */
+/* Routes: 0 is 200, >0 is that status, <0 an error. *ret is the answer, which the caller frees; a route that answers no
+ * JSON puts its text into *ret_text instead. */
 struct api_answer {
 	json_t *json;
 	char *text;
@@ -74,8 +75,9 @@ int api_options(json_t *object_or_null, struct volume_options *ret, struct err *
 int api_answer(struct api_answer *ret, json_t *json_or_null, int status, struct err *err);
 
 /* Fills a cloned volume: fence, cut, and telling the kernel. *ret_json is the route's answer. */
-int api_clone_volume(struct api *api, const char *volume, const char *snapshot, const char *name, const struct volume_options *opts,
-		     struct volume_info *ret, uint64_t *ret_fence_us, struct cut_times *ret_times, struct err *err);
+int api_clone_volume(struct api *api, const char *volume, const char *snapshot, const char *name,
+		     const struct volume_options *opts, struct volume_info *ret, uint64_t *ret_fence_us,
+		     struct cut_times *ret_times, struct err *err);
 /* Adds who has files of the volume open for writing to an -EBUSY error. */
 void api_name_writers(struct api *api, const char *volume, int64_t volume_id, const char *what_to_do, struct err *err);
 

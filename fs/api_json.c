@@ -35,12 +35,38 @@ static json_int_t num(uint64_t v)
 
 json_t *api_json_space(const struct store_space *s)
 {
-	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "logical_bytes", num(s->logical_bytes),
-			 "snapshot_bytes", num(s->snapshot_bytes), "referenced_bytes", num(s->referenced_bytes), "unique_bytes",
-			 num(s->unique_bytes), "stored_bytes", num(s->stored_bytes), "disk_bytes", num(s->disk_bytes), "meta_bytes",
-			 num(s->meta_bytes), "chunks", num(s->chunks), "pending_bytes", num(s->pending_bytes), "host_total",
-			 num(s->host_total), "host_free", num(s->host_free), "volumes", num(s->volumes), "snapshots", num(s->snapshots),
-			 "inodes", num(s->inodes), "buffered_bytes", num(s->buffered_bytes), "reap_tasks", num(s->reap_tasks));
+	const struct {
+		const char *key;
+		uint64_t value;
+	} fields[] = {
+		{"logical_bytes", s->logical_bytes},
+		{"snapshot_bytes", s->snapshot_bytes},
+		{"referenced_bytes", s->referenced_bytes},
+		{"unique_bytes", s->unique_bytes},
+		{"stored_bytes", s->stored_bytes},
+		{"disk_bytes", s->disk_bytes},
+		{"meta_bytes", s->meta_bytes},
+		{"chunks", s->chunks},
+		{"pending_bytes", s->pending_bytes},
+		{"host_total", s->host_total},
+		{"host_free", s->host_free},
+		{"volumes", s->volumes},
+		{"snapshots", s->snapshots},
+		{"inodes", s->inodes},
+		{"buffered_bytes", s->buffered_bytes},
+		{"reap_tasks", s->reap_tasks},
+	};
+	json_t *o = json_object();
+	size_t i;
+	int bad = 0;
+
+	for (i = 0; i < sizeof fields / sizeof fields[0]; i++)
+		bad |= json_object_set_new(o, fields[i].key, json_integer(num(fields[i].value)));
+	if (bad) {
+		json_decref(o);
+		return NULL;
+	}
+	return o;
 }
 
 json_t *api_json_volume(struct api *api, const struct volume_info *v)
@@ -51,23 +77,26 @@ json_t *api_json_volume(struct api *api, const struct volume_info *v)
 	if (v->compression)
 		(void)snprintf(compression, sizeof compression, "zstd:%" PRId32, v->compression);
 	(void)snprintf(mountpoint, sizeof mountpoint, "%s/%s", api->d->options.mount, v->name);
-	return json_pack("{s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:s,s:i,s:i,s:s,s:s,s:i}", "name", v->name, "created", (json_int_t)v->created,
-			 "mountpoint", mountpoint, "bytes", (json_int_t)v->bytes, "inodes", (json_int_t)v->inodes, "quota",
-			 (json_int_t)v->quota_bytes, "quota_inodes", (json_int_t)v->quota_inodes, "compression", compression, "depth",
-			 (int)v->depth, "snapshots", (int)v->snapshots, "newest_snapshot", v->newest_snapshot, "origin", v->origin,
-			 "open_writers", (int)v->open_writers);
+	return json_pack("{s:s,s:I,s:s, s:I,s:I, s:I,s:I, s:s,s:i, s:i,s:s, s:s,s:i}",
+			 "name", v->name, "created", (json_int_t)v->created, "mountpoint", mountpoint,
+			 "bytes", (json_int_t)v->bytes, "inodes", (json_int_t)v->inodes,
+			 "quota", (json_int_t)v->quota_bytes, "quota_inodes", (json_int_t)v->quota_inodes,
+			 "compression", compression, "depth", (int)v->depth,
+			 "snapshots", (int)v->snapshots, "newest_snapshot", v->newest_snapshot,
+			 "origin", v->origin, "open_writers", (int)v->open_writers);
 }
 
 json_t *api_json_snapshot(const struct snapshot_info *s)
 {
-	return json_pack("{s:s,s:s,s:I,s:I,s:I,s:b,s:b,s:i}", "volume", s->volume, "name", s->name, "created", (json_int_t)s->created,
-			 "bytes", (json_int_t)s->bytes, "inodes", (json_int_t)s->inodes, "automatic", s->automatic, "held", s->held,
-			 "clones", (int)s->clones);
+	return json_pack("{s:s,s:s,s:I,s:I,s:I,s:b,s:b,s:i}", "volume", s->volume, "name", s->name, "created",
+			 (json_int_t)s->created, "bytes", (json_int_t)s->bytes, "inodes", (json_int_t)s->inodes,
+			 "automatic", s->automatic, "held", s->held, "clones", (int)s->clones);
 }
 
 json_t *api_json_cut(const struct cut_times *t)
 {
-	return json_pack("{s:I,s:I,s:I}", "drain_us", num(t->drain_us), "cut_us", num(t->cut_us), "sync_us", num(t->sync_us));
+	return json_pack("{s:I,s:I,s:I}", "drain_us", num(t->drain_us), "cut_us", num(t->cut_us), "sync_us",
+			 num(t->sync_us));
 }
 
 json_t *api_json_text(const char *bytes)
@@ -110,7 +139,8 @@ json_t *api_json_error(const struct err *err)
 		(void)snprintf(number, sizeof number, "%d", err->code);
 		code = number;
 	}
-	return json_pack("{s:s,s:o,s:o}", "code", code, "message", api_json_text(err->text), "hint", api_json_text(err->hint));
+	return json_pack("{s:s,s:o,s:o}", "code", code, "message", api_json_text(err->text), "hint",
+			 api_json_text(err->hint));
 }
 
 int api_options(json_t *object_or_null, struct volume_options *ret, struct err *err)
@@ -122,8 +152,7 @@ int api_options(json_t *object_or_null, struct volume_options *ret, struct err *
 
 	if (object_or_null && !json_is_object(object_or_null))
 		return err_set(err, EINVAL, "options are an object: {\"key\":\"value\"}");
-	json_object_foreach(object_or_null, key, value)
-	{
+	json_object_foreach(object_or_null, key, value) {
 		char number[32];
 
 		if (json_is_integer(value))

@@ -11,16 +11,17 @@ static void put_counters(FILE *f, struct store *s)
 {
 	const struct stats *stats = store_stats(s);
 
-#define X(name, help)                                                                                                                       \
-	(void)fprintf(f, "# HELP varve_%s_total %s\n# TYPE varve_%s_total counter\nvarve_%s_total %" PRIu64 "\n", #name, help, #name, #name,  \
-		      stats_get(&stats->name));
+#define X(name, help)                                                                                             \
+	(void)fprintf(f, "# HELP varve_%s_total %s\n# TYPE varve_%s_total counter\nvarve_%s_total %" PRIu64 "\n", \
+		      #name, help, #name, #name, stats_get(&stats->name));
 	STATS_COUNTERS(X)
 #undef X
 }
 
 static void put_gauge(FILE *f, const char *name, const char *help, uint64_t value)
 {
-	(void)fprintf(f, "# HELP varve_%s %s\n# TYPE varve_%s gauge\nvarve_%s %" PRIu64 "\n", name, help, name, name, value);
+	(void)fprintf(f, "# HELP varve_%s %s\n# TYPE varve_%s gauge\nvarve_%s %" PRIu64 "\n", name, help, name, name,
+		      value);
 }
 
 static int put_space(FILE *f, struct store *s)
@@ -81,9 +82,11 @@ static int put_volumes(FILE *f, struct store *s, struct err *err)
 	if (ret)
 		return ret;
 	for (k = 0; k < sizeof gauges / sizeof gauges[0]; k++) {
-		(void)fprintf(f, "# HELP varve_%s %s\n# TYPE varve_%s gauge\n", gauges[k].name, gauges[k].help, gauges[k].name);
+		(void)fprintf(f, "# HELP varve_%s %s\n# TYPE varve_%s gauge\n", gauges[k].name, gauges[k].help,
+			      gauges[k].name);
 		for (i = 0; i < n; i++) {
-			const int64_t values[] = {v[i].bytes, v[i].inodes, v[i].quota_bytes, v[i].snapshots, v[i].open_writers};
+			const int64_t values[] = {v[i].bytes, v[i].inodes, v[i].quota_bytes, v[i].snapshots,
+						  v[i].open_writers};
 
 			(void)fprintf(f, "varve_%s{volume=\"%s\"} %" PRId64 "\n", gauges[k].name, v[i].name, values[k]);
 		}

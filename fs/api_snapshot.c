@@ -71,8 +71,7 @@ static int parse_creation(struct api *api, const struct api_request *r, struct c
 	c->roots = calloc(c->n, sizeof *c->roots);
 	if (!c->names || !c->made || !c->volumes || !c->roots)
 		return err_set(err, ENOMEM, "out of memory");
-	json_array_foreach(list, i, item)
-	{
+	json_array_foreach(list, i, item) {
 		const struct api_request one = {.body = item};
 		const char *volume, *name = "";
 
@@ -103,7 +102,8 @@ static json_t *json_creation(const struct creation *c, uint64_t fence_us, const 
 		json_decref(list);
 		return NULL;
 	}
-	return json_pack("{s:o,s:I,s:o}", "snapshots", list, "fence_us", (json_int_t)fence_us, "cut", api_json_cut(times));
+	return json_pack("{s:o,s:I,s:o}", "snapshots", list, "fence_us", (json_int_t)fence_us, "cut",
+			 api_json_cut(times));
 }
 
 int api_snapshot_create(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -162,8 +162,10 @@ int api_snapshot_remove(struct api *api, const struct api_request *r, struct api
 	if (bad)
 		return bad;
 	invalidate_snapshot(api->d, v.root_node, r->args[1]);
-	return api_answer(ret, json_pack("{s:s+++,s:I}", "removed", r->args[0], "@", r->args[1], "", "unique_bytes", (json_int_t)unique), 200,
-			  err);
+	return api_answer(ret,
+			  json_pack("{s:s+++,s:I}", "removed", r->args[0], "@", r->args[1], "", "unique_bytes",
+				    (json_int_t)unique),
+			  200, err);
 }
 
 static int set_hold(struct api *api, const struct api_request *r, bool hold, struct api_answer *ret, struct err *err)
@@ -188,8 +190,8 @@ int api_snapshot_release(struct api *api, const struct api_request *r, struct ap
 
 /* --- rollback and clone --- */
 
-/* What is dirty in the kernel belongs to the state that is kept as a snapshot. That some of it cannot be written (a full disk) must
- * not keep anybody from going back. */
+/* What is dirty in the kernel belongs to the state that is kept as a snapshot. That some of it cannot be written (a
+ * full disk) must not keep anybody from going back. */
 static uint64_t fence_before_rollback(struct daemon *d, const struct volume_info *v)
 {
 	struct err why = {0};
@@ -229,13 +231,14 @@ int api_rollback(struct api *api, const struct api_request *r, struct api_answer
 	invalidate_rollback(d, v.root_node, saved);
 	invalidate_snapshot(d, v.root_node, saved);
 	return api_answer(ret,
-			  json_pack("{s:s,s:s,s:s,s:I,s:o}", "volume", volume, "snapshot", snapshot, "saved_as", saved, "fence_us",
-				    (json_int_t)fence_us, "cut", api_json_cut(&times)),
+			  json_pack("{s:s,s:s,s:s,s:I,s:o}", "volume", volume, "snapshot", snapshot, "saved_as", saved,
+				    "fence_us", (json_int_t)fence_us, "cut", api_json_cut(&times)),
 			  200, err);
 }
 
-int api_clone_volume(struct api *api, const char *volume, const char *snapshot, const char *name, const struct volume_options *opts,
-		     struct volume_info *ret, uint64_t *ret_fence_us, struct cut_times *ret_times, struct err *err)
+int api_clone_volume(struct api *api, const char *volume, const char *snapshot, const char *name,
+		     const struct volume_options *opts, struct volume_info *ret, uint64_t *ret_fence_us,
+		     struct cut_times *ret_times, struct err *err)
 {
 	struct volume_info v;
 	uint64_t fence_us = 0;
@@ -272,8 +275,8 @@ int api_clone(struct api *api, const struct api_request *r, struct api_answer *r
 	if (bad)
 		return bad;
 	return api_answer(ret,
-			  json_pack("{s:o,s:I,s:o}", "volume", api_json_volume(api, &v), "fence_us", (json_int_t)fence_us, "cut",
-				    api_json_cut(&times)),
+			  json_pack("{s:o,s:I,s:o}", "volume", api_json_volume(api, &v), "fence_us",
+				    (json_int_t)fence_us, "cut", api_json_cut(&times)),
 			  201, err);
 }
 

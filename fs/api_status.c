@@ -49,8 +49,8 @@ static json_t *json_fuse(const struct session *s)
 	session_info(s, &info);
 	for (i = 0; i < SESSION_OPCODES; i++)
 		requests += session_requests(s, i);
-	return json_pack("{s:b,s:b,s:b,s:I}", "writeback", info.writeback, "killpriv_v2", info.killpriv_v2, "inc_epoch", info.inc_epoch,
-			 "requests", (json_int_t)requests);
+	return json_pack("{s:b,s:b,s:b,s:I}", "writeback", info.writeback, "killpriv_v2", info.killpriv_v2, "inc_epoch",
+			 info.inc_epoch, "requests", (json_int_t)requests);
 }
 
 int api_status(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -68,15 +68,19 @@ int api_status(struct api *api, const struct api_request *r, struct api_answer *
 	(void)uname(&host);
 	(void)fstat(store_ring_fd(d->store), &ring);
 	store_uuid(d->store, uuid);
-	return api_answer(
-		ret,
-		json_pack("{s:s,s:s,s:s,s:s,s:i,s:I,s:I,s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "version", VARVE_VERSION, "uuid", uuid, "store",
-			  d->options.store, "mount", d->options.mount, "pid", (int)getpid(), "started", (json_int_t)d->started_ns, "uptime_us",
-			  (json_int_t)(daemon_mono_us() - d->started_us), "kernel", host.release, "fuse", json_fuse(d->session),
-			  "buffered_bytes", (json_int_t)space.buffered_bytes, "ring_bytes", (json_int_t)ring.st_size, "memory_bytes",
-			  (json_int_t)resident_bytes(), "volumes", (json_int_t)space.volumes, "snapshots", (json_int_t)space.snapshots,
-			  "counters", json_counters(d->store), "space", api_json_space(&space)),
-		200, err);
+	return api_answer(ret,
+			  json_pack("{s:s,s:s,s:s,s:s, s:i,s:I,s:I,s:s,s:o, s:I,s:I,s:I, s:I,s:I,s:o,s:o}",
+				    "version", VARVE_VERSION, "uuid", uuid,
+				    "store", d->options.store, "mount", d->options.mount,
+				    "pid", (int)getpid(), "started", (json_int_t)d->started_ns,
+				    "uptime_us", (json_int_t)(daemon_mono_us() - d->started_us),
+				    "kernel", host.release, "fuse", json_fuse(d->session),
+				    "buffered_bytes", (json_int_t)space.buffered_bytes,
+				    "ring_bytes", (json_int_t)ring.st_size,
+				    "memory_bytes", (json_int_t)resident_bytes(),
+				    "volumes", (json_int_t)space.volumes, "snapshots", (json_int_t)space.snapshots,
+				    "counters", json_counters(d->store), "space", api_json_space(&space)),
+			  200, err);
 }
 
 int api_df(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -108,7 +112,9 @@ int api_gc(struct api *api, const struct api_request *r, struct api_answer *ret,
 	}
 	if (bad)
 		return err_set(err, -bad, "collecting: %s", err_name(-bad));
-	return api_answer(ret, json_pack("{s:I}", "freed_bytes", (json_int_t)(stats_get(&stats->bytes_punched) - before)), 200, err);
+	return api_answer(ret,
+			  json_pack("{s:I}", "freed_bytes", (json_int_t)(stats_get(&stats->bytes_punched) - before)),
+			  200, err);
 }
 
 struct check_arg {
@@ -129,9 +135,10 @@ static int check_run(void *arg, struct job *job, json_t **ret, struct err *err)
 
 	if (bad)
 		return bad;
-	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "inodes", (json_int_t)result.inodes, "dirents", (json_int_t)result.dirents, "extents",
-			 (json_int_t)result.extents, "chunks", (json_int_t)result.chunks, "bytes_verified",
-			 (json_int_t)result.bytes_verified, "errors", (json_int_t)result.errors);
+	*ret = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}",
+			 "inodes", (json_int_t)result.inodes, "dirents", (json_int_t)result.dirents,
+			 "extents", (json_int_t)result.extents, "chunks", (json_int_t)result.chunks,
+			 "bytes_verified", (json_int_t)result.bytes_verified, "errors", (json_int_t)result.errors);
 	return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 

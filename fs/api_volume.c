@@ -47,7 +47,8 @@ int api_volume_get(struct api *api, const struct api_request *r, struct api_answ
 }
 
 /* The first two lines say where from; the volume's JSON gets how long the cut took. */
-static int create_clone(struct api *api, const char *name, struct volume_options *opts, struct api_answer *ret, struct err *err)
+static int create_clone(struct api *api, const char *name, struct volume_options *opts, struct api_answer *ret,
+			struct err *err)
 {
 	struct snapshot_name from;
 	struct volume_info v;
@@ -113,8 +114,9 @@ int api_volume_remove(struct api *api, const struct api_request *r, struct api_a
 	/* all below it goes with it */
 	invalidate_name(d, NODE_ROOT, name);
 	return api_answer(ret,
-			  json_pack("{s:s,s:i,s:I}", "removed", v.name, "snapshots", (int)v.snapshots, "bytes", (json_int_t)v.bytes), 200,
-			  err);
+			  json_pack("{s:s,s:i,s:I}", "removed", v.name, "snapshots", (int)v.snapshots, "bytes",
+				    (json_int_t)v.bytes),
+			  200, err);
 }
 
 int api_volume_rename(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -202,12 +204,13 @@ void api_name_writers(struct api *api, const char *volume, int64_t volume_id, co
 		name_process(files[i].pid, command, &pid);
 		if (path_of(api->d->store, files[i].node, &path))
 			continue;
-		at += (size_t)snprintf(who + at, sizeof who - at, "%s%s (process %d%s%s)", at ? ", " : "", path, pid, *command ? ", " : "",
-				       command);
+		at += (size_t)snprintf(who + at, sizeof who - at, "%s%s (process %d%s%s)", at ? ", " : "", path, pid,
+				       *command ? ", " : "", command);
 		if (at >= sizeof who)
 			break;
 	}
-	(void)err_set(err, EBUSY, "files of %s are open for writing: %s%s", volume, who, n > WRITERS_NAMED_MAX ? ", and others" : "");
+	(void)err_set(err, EBUSY, "files of %s are open for writing: %s%s", volume, who,
+		      n > WRITERS_NAMED_MAX ? ", and others" : "");
 	err_hint(err, "%s", what_to_do);
 }
 
@@ -234,9 +237,9 @@ int api_volume_open(struct api *api, const struct api_request *r, struct api_ans
 		if (path_of(api->d->store, files[i].node, &path))
 			continue; /* closed and gone meanwhile */
 		/* a name can be bytes that are no text */
-		bad |= json_array_append_new(list, json_pack("{s:o,s:I,s:i,s:i,s:s}", "path", api_json_text(path), "node",
-							     (json_int_t)files[i].node, "writers", (int)files[i].writers, "pid", pid,
-							     "command", command));
+		bad |= json_array_append_new(list, json_pack("{s:o,s:I,s:i,s:i,s:s}", "path", api_json_text(path),
+							     "node", (json_int_t)files[i].node, "writers",
+							     (int)files[i].writers, "pid", pid, "command", command));
 	}
 	if (bad) {
 		json_decref(list);

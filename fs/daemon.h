@@ -1,5 +1,5 @@
-/* What one varved consists of; passed to everything that runs in it. Filled by main before any thread runs, and constant after but for
- * what says otherwise. */
+/* What one varved consists of; passed to everything that runs in it. Filled by main before any thread runs, and
+ * constant after but for what says otherwise. */
 #ifndef VARVE_FS_DAEMON_H
 #define VARVE_FS_DAEMON_H
 
@@ -20,7 +20,7 @@ struct daemon {
 	struct parked *parked;
 	struct fence *fence;
 	struct session *session;
-	int64_t started_ns;  /* since 1970 */
+	int64_t started_ns; /* since 1970 */
 	uint64_t started_us; /* CLOCK_MONOTONIC */
 	_Atomic bool sync_inline; /* a worker is at an fsync: the next one is parked */
 };

@@ -1,9 +1,11 @@
-/* syncfs(2) is no barrier on a FUSE mount: it returns while pages are on their way. An fsync of each inode is, whoever asks for it, so
- * the fence opens every file that is open for writing, by its handle (it may have no name any more), and fsyncs it. A file that is not
- * open for writing has nothing dirty: the last close, or the end of the last mapping, writes it out before the RELEASE.
+/* syncfs(2) is no barrier on a FUSE mount: it returns while pages are on their way. An fsync of each inode is, whoever
+ * asks for it, so the fence opens every file that is open for writing, by its handle (it may have no name any more),
+ * and fsyncs it. A file that is not open for writing has nothing dirty: the last close, or the end of the last mapping,
+ * writes it out before the RELEASE.
  *
- * The OPEN that this causes is recognised by the thread that asks and answered without the engine, and its descriptor's handle number says
- * so in the FSYNC and the RELEASE that follow: the fsync is answered at once, since what comes before it has arrived. */
+ * The OPEN that this causes is recognised by the thread that asks and answered without the engine, and its descriptor's
+ * handle number says so in the FSYNC and the RELEASE that follow: the fsync is answered at once, since what comes
+ * before it has arrived. */
 #include "fs/fence.h"
 
 #include <fcntl.h>
@@ -133,7 +135,8 @@ static int open_node(int mount_fd, uint64_t node, int *ret_fd)
 	return 0;
 }
 
-/* A file that was closed meanwhile has delivered; one of a head that a rollback replaced has nothing to deliver any more. */
+/* A file that was closed meanwhile has delivered; one of a head that a rollback replaced has nothing to deliver any
+ * more. */
 static bool is_gone(int ret)
 {
 	return ret == -ESTALE || ret == -ENOENT;
@@ -205,7 +208,8 @@ static int run_round(struct round *r, struct err *err)
 	if (!ret)
 		return 0;
 	if (!ns_path(r->f->d->store, atomic_load(&r->failed_node), &volume, &path))
-		return err_set(err, -ret, "what was written to %s%s could not be taken over: %s", volume, path, err_name(-ret));
+		return err_set(err, -ret, "what was written to %s%s could not be taken over: %s", volume, path,
+			       err_name(-ret));
 	return err_set(err, -ret, "what was written could not be taken over: %s", err_name(-ret));
 }
 
@@ -274,7 +278,8 @@ int fence_deliver_range(struct daemon *d, uint64_t node, int64_t off)
 		return slot;
 	/* Not fsync: whoever asks for SEEK_DATA holds the inode's lock. */
 	ret = open_node(mount_fd, node, &fd);
-	if (!ret && sync_file_range(fd, off, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
+	if (!ret && sync_file_range(fd, off, 0,
+				    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
 		ret = -errno;
 	own_leave(d->fence, slot);
 	return is_gone(ret) ? 0 : ret;

@@ -22,8 +22,9 @@ int fence_start(struct fence *f, struct err *err);
 /* Ends that; the mount may be taken away after. */
 void fence_stop(struct fence *f);
 
-/* Everything written to the regular files of these volumes (n 0: of all) before this call is in the engine's buffers when it returns. Needs the
- * workers; never call it from one, nor with a lock held that a handler takes. *ret_us: how long it took. */
+/* Everything written to the regular files of these volumes (n 0: of all) before this call is in the engine's buffers
+ * when it returns. Needs the workers; never call it from one, nor with a lock held that a handler takes. *ret_us: how
+ * long it took. */
 int fence_run(struct daemon *d, const int64_t *volumes, size_t n, uint64_t *ret_us, struct err *err);
 /* The same for one file from `off` on; -errno. */
 int fence_deliver_range(struct daemon *d, uint64_t node, int64_t off);

@@ -65,8 +65,8 @@ static void split_path(char *path, struct http_request *r)
 	}
 }
 
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method, const char *version,
-				  const char *data, size_t *data_len, void **state)
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
+				  const char *version, const char *data, size_t *data_len, void **state)
 {
 	struct http_server *h = arg;
 	struct arriving *a = *state;
@@ -122,7 +122,8 @@ static int clear_address(const struct sockaddr_un *address, struct err *err)
 	struct stat st;
 
 	if (lstat(address->sun_path, &st))
-		return errno == ENOENT ? 0 : err_set(err, errno, "the socket %s: %s", address->sun_path, err_name(errno));
+		return errno == ENOENT ? 0
+				       : err_set(err, errno, "the socket %s: %s", address->sun_path, err_name(errno));
 	if (!S_ISSOCK(st.st_mode))
 		return err_set(err, EEXIST, "%s is there and is no socket", address->sun_path);
 	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof *address))
@@ -189,11 +190,12 @@ int http_start(const struct http_options *o, struct http_server **ret, struct er
 		free(h);
 		return r;
 	}
-	h->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL | MHD_USE_ERROR_LOG |
-					  MHD_USE_ITC,
-				  0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-				  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-				  (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+	h->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
+					  MHD_USE_ERROR_LOG | MHD_USE_ITC,
+				  0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+				  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+				  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED,
+				  on_completed, NULL, MHD_OPTION_END);
 	if (!h->mhd) {
 		(void)close(fd);
 		(void)unlink(h->address.sun_path);

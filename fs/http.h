@@ -1,4 +1,5 @@
-/* A small HTTP server on a unix socket; knows nothing of what is served. One thread a connection, so that a long request delays no other. */
+/* A small HTTP server on a unix socket; knows nothing of what is served. One thread a connection, so that a long
+ * request delays no other. */
 #ifndef VARVE_FS_HTTP_H
 #define VARVE_FS_HTTP_H
 
@@ -39,7 +40,8 @@ struct http_options {
 	void (*handle)(void *arg, const struct http_request *r, struct http_reply *reply);
 	void *arg;
 };
-/* Listens: mode 0600, or 0660 for the group. A socket that nobody listens on any more is replaced; -EADDRINUSE when somebody does. */
+/* Listens: mode 0600, or 0660 for the group. A socket that nobody listens on any more is replaced; -EADDRINUSE when
+ * somebody does. */
 int http_start(const struct http_options *o, struct http_server **ret, struct err *err);
 /* Finishes the requests that are running and removes the socket. */
 void http_stop(struct http_server *h);

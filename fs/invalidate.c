@@ -1,13 +1,15 @@
-/* After a rollback any name in the volume may mean something else, or nothing, or be there again. The kernel can only know names in folders that
- * it knows, and what it knows wrongly is in the folder's listing of before or of now: so each of those names is told, for each known
- * folder. FUSE_EXPIRE_ONLY makes the kernel ask again and keep what is still right, so that what is mounted on a folder in a volume
- * stays mounted (a container may have one volume inside another).
+/* After a rollback any name in the volume may mean something else, or nothing, or be there again. The kernel can only
+ * know names in folders that it knows, and what it knows wrongly is in the folder's listing of before or of now: so
+ * each of those names is told, for each known folder. FUSE_EXPIRE_ONLY makes the kernel ask again and keep what is
+ * still right, so that what is mounted on a folder in a volume stays mounted (a container may have one volume inside
+ * another).
  *
- * The listings of before come from the snapshot that the rollback has saved, so that nothing is missed that came up to the cut. The kernel
- * takes the parent's lock to expire a name, so answers under way from before have been taken in by then.
+ * The listings of before come from the snapshot that the rollback has saved, so that nothing is missed that came up to
+ * the cut. The kernel takes the parent's lock to expire a name, so answers under way from before have been taken in by
+ * then.
  *
- * When that would be many names, kernels from 6.16 have FUSE_NOTIFY_INC_EPOCH: every name of the whole mount is dropped and asked again.
- * It detaches what is mounted below, so it is not used when there is such a mount.
+ * When that would be many names, kernels from 6.16 have FUSE_NOTIFY_INC_EPOCH: every name of the whole mount is dropped
+ * and asked again. It detaches what is mounted below, so it is not used when there is such a mount.
  *
  * Folders, whose node ids stay, are told to forget their attributes and listings. */
 #include "fs/invalidate.h"
@@ -110,8 +112,8 @@ static int add_name(void *arg, const struct ns_entry *e)
 	return 0;
 }
 
-/* Makes the kernel ask again for each name in `listed`, as names of `folder`. The listing is read first: the engine's lock must not be
- * held while the kernel takes a folder's. Counts them. */
+/* Makes the kernel ask again for each name in `listed`, as names of `folder`. The listing is read first: the engine's
+ * lock must not be held while the kernel takes a folder's. Counts them. */
 static int expire_names(struct daemon *d, uint64_t folder, uint64_t listed, size_t *count)
 {
 	struct names l = {0};

@@ -1,6 +1,6 @@
-/* Telling the kernel what changed behind its back: it keeps names, absent ones too, attributes and listings for a day. Call these from a
- * thread that holds no lock that a request takes, and that is no FUSE worker. They cannot fail in a way that a caller could mend: what
- * the kernel does not know needs no telling, and the rest is logged. */
+/* Telling the kernel what changed behind its back: it keeps names, absent ones too, attributes and listings for a day.
+ * Call these from a thread that holds no lock that a request takes, and that is no FUSE worker. They cannot fail in a
+ * way that a caller could mend: what the kernel does not know needs no telling, and the rest is logged. */
 #ifndef VARVE_FS_INVALIDATE_H
 #define VARVE_FS_INVALIDATE_H
 

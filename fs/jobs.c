@@ -9,7 +9,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
-#define JOBS_KEPT 32      /* the last ones that ended can still be asked after */
+#define JOBS_KEPT 32 /* the last ones that ended can still be asked after */
 #define MESSAGES_MAX 1000 /* a damaged store could say millions */
 
 enum job_state { JOB_NONE, JOB_RUNNING, JOB_DONE, JOB_FAILED };
@@ -119,7 +119,8 @@ int jobs_start(struct jobs *jobs, const char *kind, job_fn fn, void *arg, uint64
 		return err_set(err, EBUSY, "a %s is running already", kind);
 	}
 	clear(job);
-	*job = (struct job){.jobs = jobs, .id = ++jobs->last_id, .kind = kind, .state = JOB_RUNNING, .fn = fn, .arg = arg};
+	*job = (struct job){
+		.jobs = jobs, .id = ++jobs->last_id, .kind = kind, .state = JOB_RUNNING, .fn = fn, .arg = arg};
 	job->messages = json_array();
 	ret = job->messages ? pthread_create(&job->thread, NULL, job_main, job) : ENOMEM;
 	if (ret) {
@@ -158,8 +159,8 @@ int jobs_get(struct jobs *jobs, uint64_t id, json_t **ret, struct err *err)
 		if (job->state == JOB_NONE || job->id != id)
 			continue;
 		/* a copy of the messages: the job goes on adding to them */
-		o = json_pack("{s:I,s:s,s:s,s:f,s:o}", "id", (json_int_t)job->id, "kind", job->kind, "state", states[job->state],
-			      "progress", job->progress, "messages", json_copy(job->messages));
+		o = json_pack("{s:I,s:s,s:s,s:f,s:o}", "id", (json_int_t)job->id, "kind", job->kind, "state",
+			      states[job->state], "progress", job->progress, "messages", json_copy(job->messages));
 		if (o && job->result)
 			(void)json_object_set(o, "result", job->result);
 		if (o && job->state == JOB_FAILED)

@@ -34,11 +34,13 @@ uint64_t daemon_mono_us(void)
 
 static int fail(const struct err *err)
 {
-	(void)fprintf(stderr, "varved: %s%s%s%s\n", err->text, *err->hint ? " (" : "", err->hint, *err->hint ? ")" : "");
+	(void)fprintf(stderr, "varved: %s%s%s%s\n", err->text, *err->hint ? " (" : "", err->hint,
+		      *err->hint ? ")" : "");
 	return 1;
 }
 
-/* Memory reclaim may wait for our mount, so it must not wait for us, nor end us first. All of this is help, not need. */
+/* Memory reclaim may wait for our mount, so it must not wait for us, nor end us first. All of this is help, not need.
+ */
 static void prepare_process(void)
 {
 	struct rlimit files;
@@ -114,7 +116,8 @@ static void stop_parts(struct daemon *d, bool mounted)
 		if (ret)
 			log_error("%s cannot be unmounted: %s", d->options.mount, err_name(-ret));
 		if (busy)
-			log_warn("%s was still in use when it was unmounted: whoever uses it gets errors from now on", d->options.mount);
+			log_warn("%s was still in use when it was unmounted: whoever uses it gets errors from now on",
+				 d->options.mount);
 	}
 	/* Parked requests may still need the workers; the session's buffers outlive them. */
 	if (d->parked)
@@ -128,7 +131,8 @@ static void stop_parts(struct daemon *d, bool mounted)
 /* Until a signal (true), or until somebody has unmounted us. */
 static bool serve(const struct daemon *d, int signal_fd)
 {
-	struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN}, {.fd = session_ended_fd(d->session), .events = POLLIN}};
+	struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN},
+				{.fd = session_ended_fd(d->session), .events = POLLIN}};
 	struct signalfd_siginfo info;
 
 	for (;;) {

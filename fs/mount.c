@@ -50,7 +50,8 @@ int mount_prepare(const char *dir, struct err *err)
 		if (errno == ENOTCONN || errno == ECONNABORTED) {
 			log_warn("%s: taking away the mount of a daemon that died", dir);
 			if (umount2(dir, MNT_DETACH))
-				return err_set(err, errno, "the dead mount on %s cannot be taken away: %s", dir, err_name(errno));
+				return err_set(err, errno, "the dead mount on %s cannot be taken away: %s", dir,
+					       err_name(errno));
 			return mount_prepare(dir, err);
 		}
 		if (errno != ENOENT)
@@ -78,7 +79,8 @@ int mount_fuse(const char *dir, int *ret_fd, struct err *err)
 			err_hint(err, "load the kernel's fuse module (modprobe fuse)");
 		return ret;
 	}
-	(void)snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fd);
+	(void)snprintf(options, sizeof options,
+		       "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fd);
 	if (mount("varve", dir, "fuse.varve", 0, options)) {
 		int ret = err_set(err, errno, "mounting on %s: %s", dir, err_name(errno));
 
@@ -191,7 +193,8 @@ bool mount_has_inner(const char *dir)
 		char path[64];
 		FILE *f;
 
-		if (!isdigit((unsigned char)e->d_name[0]) || !is_new_namespace(e->d_name, seen, &n, NAMESPACES_KNOWN_MAX))
+		if (!isdigit((unsigned char)e->d_name[0]) ||
+		    !is_new_namespace(e->d_name, seen, &n, NAMESPACES_KNOWN_MAX))
 			continue;
 		(void)snprintf(path, sizeof path, "/proc/%.20s/mountinfo", e->d_name);
 		f = fopen(path, "re");

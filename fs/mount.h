@@ -12,7 +12,8 @@ int mount_prepare(const char *dir, struct err *err);
 int mount_fuse(const char *dir, int *ret_fd, struct err *err);
 /* Takes the mount away; when something still uses it, lazily: *ret_busy is set. Needs the workers. */
 int mount_detach(const char *dir, bool *ret_busy);
-/* Whether something is mounted on a folder in dir's filesystem, in any mount namespace that can be seen. True when in doubt. */
+/* Whether something is mounted on a folder in dir's filesystem, in any mount namespace that can be seen. True when in
+ * doubt. */
 bool mount_has_inner(const char *dir);
 /* The kernel offers 128 KiB of read-ahead; cold reads want more. Needs the workers. */
 void mount_set_read_ahead(const char *dir);

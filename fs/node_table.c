@@ -1,5 +1,6 @@
-/* Open addressing with linear probing and backward-shift deletion, so that there are no tombstones. A slot with node 0 is free (no
- * node id is 0). The table doubles above 3/4 full and halves below 1/8: a million names cost 32 MiB while the kernel remembers them. */
+/* Open addressing with linear probing and backward-shift deletion, so that there are no tombstones. A slot with node 0
+ * is free (no node id is 0). The table doubles above 3/4 full and halves below 1/8: a million names cost 32 MiB while
+ * the kernel remembers them. */
 #include "fs/node_table.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* The nodes that the kernel knows: how often each was looked up, and how many opens for writing it has. 16 bytes an entry.
- * Threading: any; the table's own lock is a leaf. */
+/* The nodes that the kernel knows: how often each was looked up, and how many opens for writing it has. 16 bytes an
+ * entry. Threading: any; the table's own lock is a leaf. */
 #ifndef VARVE_FS_NODE_TABLE_H
 #define VARVE_FS_NODE_TABLE_H
 

@@ -1,4 +1,5 @@
-/* The FUSE requests. Each handler is: resolve, one engine call, exactly one reply; those that must wait go on in fs/parked.h's threads. */
+/* The FUSE requests. Each handler is: resolve, one engine call, exactly one reply; those that must wait go on in
+ * fs/parked.h's threads. */
 #ifndef VARVE_FS_OPS_H
 #define VARVE_FS_OPS_H
 

@@ -63,7 +63,8 @@ static unsigned set_mask(int to_set)
 	return mask;
 }
 
-void ops_setattr_now(fuse_req_t req, struct daemon *d, const struct op *op, uint64_t node, const struct attr *want, unsigned mask)
+void ops_setattr_now(fuse_req_t req, struct daemon *d, const struct op *op, uint64_t node, const struct attr *want,
+		     unsigned mask)
 {
 	struct attr a;
 	int ret = ns_setattr(d->store, op, node, want, mask, &a);
@@ -123,8 +124,8 @@ void ops_statfs(fuse_req_t req, fuse_ino_t node)
 	(void)fuse_reply_statfs(req, &st);
 }
 
-/* Somebody outside a file's group sets its ACL: chmod would have taken the setgid bit, and so must this. Without it the kernel leaves
- * that to us, and tells only newer versions of the protocol. */
+/* Somebody outside a file's group sets its ACL: chmod would have taken the setgid bit, and so must this. Without it the
+ * kernel leaves that to us, and tells only newer versions of the protocol. */
 static int acl_kill_sgid(fuse_req_t req, const struct op *op, uint64_t node, const char *name)
 {
 	struct store *s = ops_daemon(req)->store;

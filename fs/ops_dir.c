@@ -1,11 +1,13 @@
-/* Listings. The kernel keeps them (OPENDIR is answered ENOSYS, which says so) until the folder changes or invalidate.c tells it. */
+/* Listings. The kernel keeps them (OPENDIR is answered ENOSYS, which says so) until the folder changes or invalidate.c
+ * tells it. */
 #include <errno.h>
 #include <linux/fuse.h>
 #include <string.h>
 
 #include "fs/ops_internal.h"
 
-/* Fills a reply with entries. Entries with one cookie stay together: a reply ends between groups, or the next one would leave some out. */
+/* Fills a reply with entries. Entries with one cookie stay together: a reply ends between groups, or the next one would
+ * leave some out. */
 struct listing {
 	fuse_req_t req;
 	struct daemon *d;

@@ -19,7 +19,8 @@ void ops_reply_err(fuse_req_t req, int ret);
 void ops_stat(const struct attr *a, struct stat *ret);
 /* The kernel is about to be told these attributes. */
 void ops_told(struct daemon *d, const struct attr *a);
-/* Of a file that is written, the kernel knows size and times better than we do, but not how many blocks it has: it asks again. */
+/* Of a file that is written, the kernel knows size and times better than we do, but not how many blocks it has: it asks
+ * again. */
 void ops_written(struct daemon *d, uint64_t node);
 /* Answers with the entry, or the error; -ENOENT with a negative entry when `negative`. */
 enum ops_entry { OPS_ENTRY_MADE, OPS_ENTRY_LOOKED_UP };
@@ -38,7 +39,8 @@ void ops_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name, unsigned flags);
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+		unsigned flags);
 void ops_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t new_parent, const char *new_name);
 
 /* ops_attr.c */
@@ -67,14 +69,15 @@ void ops_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_i
 void ops_fsyncdir(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi);
 void ops_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t off, off_t len, struct fuse_file_info *fi);
 void ops_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fuse_file_info *fi);
-void ops_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, struct fuse_file_info *src_fi, fuse_ino_t dst, off_t dst_off,
-			 struct fuse_file_info *dst_fi, size_t len, int flags);
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, struct fuse_file_info *src_fi, fuse_ino_t dst,
+			 off_t dst_off, struct fuse_file_info *dst_fi, size_t len, int flags);
 /* Of a write of what the kernel had cached, programs only ever see EIO or ENOSPC: so that is what a quota is. */
 int ops_write_error(int ret, unsigned flags);
 /* Goes on with a read, a write, or a truncation in a thread that may wait. */
 void ops_wait_read(fuse_req_t req, uint64_t node, size_t size, off_t off);
 void ops_wait_write(fuse_req_t req, uint64_t node, const void *data, size_t size, off_t off, unsigned flags);
 void ops_wait_setattr(fuse_req_t req, uint64_t node, const struct attr *want, unsigned mask);
-void ops_setattr_now(fuse_req_t req, struct daemon *d, const struct op *op, uint64_t node, const struct attr *want, unsigned mask);
+void ops_setattr_now(fuse_req_t req, struct daemon *d, const struct op *op, uint64_t node, const struct attr *want,
+		     unsigned mask);
 
 #endif

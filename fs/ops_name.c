@@ -77,7 +77,8 @@ void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 	ops_reply_err(req, ns_rmdir(ops_daemon(req)->store, &op, parent, name));
 }
 
-void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name, unsigned flags)
+void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+		unsigned flags)
 {
 	const struct op op = ops_op(req);
 

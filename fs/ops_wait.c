@@ -1,8 +1,8 @@
-/* Requests that wait: for a flush, a disk read, room in the ring, the kernel's dirty pages. A worker that waited would stall every
- * container, so they are parked, with all that the answer needs.
+/* Requests that wait: for a flush, a disk read, room in the ring, the kernel's dirty pages. A worker that waited would
+ * stall every container, so they are parked, with all that the answer needs.
  *
- * One fsync at a time is done by the worker itself: a lone stream of them then costs no change of thread, and the other worker goes
- * on serving. The second one that comes while the first waits is parked, and they share a flush. */
+ * One fsync at a time is done by the worker itself: a lone stream of them then costs no change of thread, and the other
+ * worker goes on serving. The second one that comes while the first waits is parked, and they share a flush. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct waiting {
 	uint64_t node, other;
 	int64_t off, len, other_off;
 	unsigned flags; /* of a write, a mode of fallocate, a whence, a mask */
-	void *buffer;   /* a write's: the whole request, taken from the session */
+	void *buffer; /* a write's: the whole request, taken from the session */
 	const void *data;
 	struct attr want;
 };
@@ -236,8 +236,8 @@ static void copy_run(struct parked_job *job, void *scratch)
 	free(w);
 }
 
-void ops_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, struct fuse_file_info *src_fi, fuse_ino_t dst, off_t dst_off,
-			 struct fuse_file_info *dst_fi, size_t len, int flags)
+void ops_copy_file_range(fuse_req_t req, fuse_ino_t src, off_t src_off, struct fuse_file_info *src_fi, fuse_ino_t dst,
+			 off_t dst_off, struct fuse_file_info *dst_fi, size_t len, int flags)
 {
 	struct waiting *w;
 

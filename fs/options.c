@@ -28,22 +28,21 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static const char usage[] =
-	"usage: varved [OPTION]...\n"
-	"Serves the volumes of a store: mounts them and answers the varve command.\n"
-	"\n"
-	"  -s, --store DIR       the store (VARVE_STORE; " DEFAULT_STORE ")\n"
-	"  -m, --mount DIR       where the volumes appear (VARVE_MOUNT; " DEFAULT_MOUNT ")\n"
-	"      --api SOCKET      unix socket of the HTTP interface (VARVE_API; " DEFAULT_API ")\n"
-	"      --api-group G     this group may use the socket too\n"
-	"  -f, --foreground      stay in the foreground\n"
-	"      --pidfile FILE    write the daemon's process id there\n"
-	"      --log DEST        stderr or syslog (syslog, or stderr with --foreground)\n"
-	"      --log-level L     error, warning, info or debug (info)\n"
-	"  -h, --help            print this text\n"
-	"      --version         print the version\n"
-	"\n"
-	"Returns once the volumes are mounted; SIGTERM writes everything out and unmounts.\n";
+static const char usage[] = "usage: varved [OPTION]...\n"
+			    "Serves the volumes of a store: mounts them and answers the varve command.\n"
+			    "\n"
+			    "  -s, --store DIR       the store (VARVE_STORE; " DEFAULT_STORE ")\n"
+			    "  -m, --mount DIR       where the volumes appear (VARVE_MOUNT; " DEFAULT_MOUNT ")\n"
+			    "      --api SOCKET      unix socket of the HTTP interface (VARVE_API; " DEFAULT_API ")\n"
+			    "      --api-group G     this group may use the socket too\n"
+			    "  -f, --foreground      stay in the foreground\n"
+			    "      --pidfile FILE    write the daemon's process id there\n"
+			    "      --log DEST        stderr or syslog (syslog, or stderr with --foreground)\n"
+			    "      --log-level L     error, warning, info or debug (info)\n"
+			    "  -h, --help            print this text\n"
+			    "      --version         print the version\n"
+			    "\n"
+			    "Returns once the volumes are mounted; SIGTERM writes everything out and unmounts.\n";
 
 static int set_path(char ret[PATH_MAX], const char *what, const char *path, struct err *err)
 {
@@ -170,7 +169,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 		err_hint(err, "varved --help lists the options");
 		return r;
 	}
-	if (strlen(o.api) >= sizeof ((struct sockaddr_un *)0)->sun_path)
+	if (strlen(o.api) >= sizeof((struct sockaddr_un *)0)->sun_path)
 		return err_set(err, EINVAL, "the path of the API's socket is too long for a socket: %s", o.api);
 	if (!log_given)
 		o.log_dest = o.foreground ? LOG_DEST_STDERR : LOG_DEST_SYSLOG;

@@ -1,10 +1,12 @@
-/* Requests that have to wait for something: taken off the FUSE workers and carried out by a few threads of their own. */
+/* Requests that have to wait for something: taken off the FUSE workers and carried out by a few threads of their own.
+ */
 #ifndef VARVE_FS_PARKED_H
 #define VARVE_FS_PARKED_H
 
 #include <stddef.h>
 
-/* The first member of whatever a request needs; `run` owns it from then on. `scratch` is SESSION_IO_MAX bytes of the thread. */
+/* The first member of whatever a request needs; `run` owns it from then on. `scratch` is SESSION_IO_MAX bytes of the
+ * thread. */
 struct parked_job {
 	struct parked_job *next;
 	void (*run)(struct parked_job *job, void *scratch);

@@ -1,4 +1,5 @@
-/* Going into the background, and telling whoever waits that the daemon serves: the parent process, a pidfile, systemd. */
+/* Going into the background, and telling whoever waits that the daemon serves: the parent process, a pidfile, systemd.
+ */
 #ifndef VARVE_FS_READY_H
 #define VARVE_FS_READY_H
 
@@ -6,10 +7,11 @@
 
 #include "fs/options.h"
 
-/* Forks; call before any thread is started. The parent waits for the child's word and exits (0 once ready_tell was called, else 1).
- * In the child: *ret_fd for ready_tell. Errors are printed to stderr by the child until then. */
+/* Forks; call before any thread is started. The parent waits for the child's word and exits (0 once ready_tell was
+ * called, else 1). In the child: *ret_fd for ready_tell. Errors are printed to stderr by the child until then. */
 int ready_fork(int *ret_fd, struct err *err);
-/* The daemon serves. fd is ready_fork's, or -1 in the foreground. Leaves the terminal: stdin and stdout, and stderr unless it is the log. */
+/* The daemon serves. fd is ready_fork's, or -1 in the foreground. Leaves the terminal: stdin and stdout, and stderr
+ * unless it is the log. */
 int ready_tell(int fd, const struct options *o, struct err *err);
 /* The daemon is about to end. */
 void ready_stopping(void);

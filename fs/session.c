@@ -1,6 +1,7 @@
-/* Two workers read requests and hand them to libfuse, which calls the handlers of ops.h. The loop is our own, because libfuse's hides what
- * is needed here: the request's unique (the name under which the ring remembers its effects), the flags that ask for suid and sgid to
- * be cleared, the INIT reply, and the buffer, which a write that must wait takes along.
+/* Two workers read requests and hand them to libfuse, which calls the handlers of ops.h. The loop is our own, because
+ * libfuse's hides what is needed here: the request's unique (the name under which the ring remembers its effects), the
+ * flags that ask for suid and sgid to be cleared, the INIT reply, and the buffer, which a write that must wait takes
+ * along.
  *
  * More workers would be slower: each wakes a halted CPU. So a worker never waits for a disk; see parked.h. */
 #define FUSE_USE_VERSION 314
@@ -322,7 +323,8 @@ int session_start(struct session *s, struct err *err)
 	return 0;
 }
 
-/* A worker that sits in read(2) is interrupted until it has seen that it should stop: the signal may come just before the call. */
+/* A worker that sits in read(2) is interrupted until it has seen that it should stop: the signal may come just before
+ * the call. */
 static void end_workers(struct session *s)
 {
 	const struct timespec pause = {.tv_nsec = 2000000};

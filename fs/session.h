@@ -34,12 +34,14 @@ int session_ended_fd(const struct session *s);
 /* For the worker threads. */
 const struct request *session_request(void);
 void *session_scratch(void); /* SESSION_IO_MAX bytes */
-/* The buffer that the request was read into, for a request that goes on in another thread; -ENOMEM. Give it back when done. */
+/* The buffer that the request was read into, for a request that goes on in another thread; -ENOMEM. Give it back when
+ * done. */
 int session_take_buffer(void **ret);
 void session_give_buffer(struct session *s, void *buffer);
 
 #define SESSION_NOTIFY_INC_EPOCH 8 /* newer than the headers of Debian 12 */
-/* Sends a notification; iov[0] is left for its header. Never from a worker. 0 or -errno (-ENOENT: the kernel does not know it). */
+/* Sends a notification; iov[0] is left for its header. Never from a worker. 0 or -errno (-ENOENT: the kernel does not
+ * know it). */
 int session_notify(struct session *s, int code, struct iovec *iov, int n);
 
 /* What the kernel and libfuse agreed on, and what was asked so far. */
