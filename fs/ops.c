@@ -124,10 +124,14 @@ void ops_stat(const struct attr *a, struct stat *ret)
 	};
 }
 
-void ops_told(struct daemon *d, const struct attr *a)
+static bool is_volatile(const struct attr *a)
 {
-	if (S_ISREG(a->mode) && !(a->flags & ATTR_READONLY))
-		node_table_told(d->nodes, a->node);
+	return S_ISREG(a->mode) && !(a->flags & ATTR_READONLY);
+}
+
+double ops_attr_timeout(struct daemon *d, const struct attr *a)
+{
+	return is_volatile(a) && node_table_writers(d->nodes, a->node) ? OPS_TIMEOUT_WRITER_S : OPS_TIMEOUT_S;
 }
 
 void ops_written(struct daemon *d, uint64_t node)
@@ -143,7 +147,8 @@ void ops_entry_param(struct daemon *d, const struct attr *a, struct fuse_entry_p
 		.attr_timeout = OPS_TIMEOUT_S,
 		.entry_timeout = OPS_TIMEOUT_S,
 	};
-	ops_told(d, a);
+	if (is_volatile(a))
+		node_table_told(d->nodes, a->node);
 	ops_stat(a, &ret->attr);
 }
 

@@ -19,9 +19,8 @@ static void reply_attr(fuse_req_t req, int ret, const struct attr *a)
 		ops_reply_err(req, ret);
 		return;
 	}
-	ops_told(ops_daemon(req), a);
 	ops_stat(a, &st);
-	(void)fuse_reply_attr(req, &st, OPS_TIMEOUT_S);
+	(void)fuse_reply_attr(req, &st, ops_attr_timeout(ops_daemon(req), a));
 }
 
 void ops_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)

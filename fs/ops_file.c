@@ -33,10 +33,8 @@ static void close_node(struct daemon *d, uint64_t node, int flags)
 	bool write = (flags & O_ACCMODE) != O_RDONLY;
 
 	file_release(d->store, node, write ? FILE_OPEN_WRITE : 0);
-	if (write) {
-		ops_written(d, node);
+	if (write)
 		node_table_writer(d->nodes, node, -1);
-	}
 }
 
 static void reply_flags(struct fuse_file_info *fi)

@@ -11,16 +11,17 @@
 
 /* Only the daemon changes anything, and it says so: what the kernel knows is right until then. */
 #define OPS_TIMEOUT_S 86400.0
+#define OPS_TIMEOUT_WRITER_S 1.0
 
 struct daemon *ops_daemon(fuse_req_t req);
 /* Who asks, under which unique. Only in the worker. */
 struct op ops_op(fuse_req_t req);
 void ops_reply_err(fuse_req_t req, int ret);
 void ops_stat(const struct attr *a, struct stat *ret);
-/* The kernel is about to be told these attributes. */
-void ops_told(struct daemon *d, const struct attr *a);
-/* Of a file that is written, the kernel knows size and times better than we do, but not how many blocks it has: it asks
- * again. */
+/* How long attributes hold, as an answer to GETATTR. Of a file that is written, the kernel knows size and times better than we do, but not
+ * how many blocks it has. Not told at each write: it would ask again before the next one, twice (attributes, capabilities). */
+double ops_attr_timeout(struct daemon *d, const struct attr *a);
+/* Data has come: what an entry said of the blocks is outdated. */
 void ops_written(struct daemon *d, uint64_t node);
 /* Answers with the entry, or the error; -ENOENT with a negative entry when `negative`. */
 enum ops_entry { OPS_ENTRY_MADE, OPS_ENTRY_LOOKED_UP };
