@@ -20,6 +20,7 @@
 #include "tests/model/listing.h"
 #include "tests/model/namespace.h"
 #include "tests/model/opens.h"
+#include "tests/model/quotas.h"
 #include "tests/model/snapshots.h"
 #include "tests/model/volumes.h"
 
@@ -83,18 +84,20 @@ static const struct operation {
 	{volumes_set, 25, false},
 	{volumes_clone, 50, false},
 	{volumes_statfs, 40, false},
+	{quotas_inodes, 15, false},
+	{quotas_bytes, 0, false},
 	{snapshots_create, 160, false},
 	{snapshots_remove, 190, false},
 	{snapshots_hold, 50, false},
 	{snapshots_rollback, 70, false},
-	{snapshots_deepen, 2, false},
+	{snapshots_deepen, 6, false},
 	{changes_compare, 100, false},
-	{compare_some, 120, false},
+	{compare_some, 80, false},
 	{compare_refusals, 40, false},
 	{checkup_maintain, 400, false},
-	{crash_daemon, 10, true},
-	{crash_machine, 10, true},
-	{crash_none, 5, true},
+	{crash_daemon, 8, true},
+	{crash_machine, 8, true},
+	{crash_none, 4, true},
 };
 
 struct settings {
@@ -247,7 +250,7 @@ static int usage(FILE *to)
 	(void)fprintf(to, "usage: model [--ops N] [--seed S] [--check-every N] [--dir D] [--threads] [--parallel N] [--verbose]\n"
 			  "  --ops N          how many operations (20000)\n"
 			  "  --seed S         replays a run; by default the time\n"
-			  "  --check-every N  compare every view and check the store after so many (2000)\n"
+			  "  --check-every N  compare every view and check the store after so many (1000 to 5000, as the run is long)\n"
 			  "  --dir D          where to make the store: an empty or missing folder, kept afterwards\n"
 			  "  --threads        with the store's own threads; not exactly replayable\n"
 			  "  --parallel N     so many runs at once on one store, on volumes of their own\n"
@@ -296,7 +299,9 @@ static int parse(int argc, char **argv, struct settings *set)
 			return usage(stderr);
 		}
 	}
-	if (optind < argc || !set->check_every || set->parallel > PARALLEL_MAX)
+	if (!set->check_every)
+		set->check_every = set->ops < 200000 ? 1000 : set->ops < 1000000 ? set->ops / 200 : 5000;
+	if (optind < argc || set->parallel > PARALLEL_MAX)
 		return usage(stderr);
 	return 0;
 }
@@ -322,7 +327,7 @@ static void remove_dir(const char *dir)
 
 int main(int argc, char **argv)
 {
-	struct settings set = {.ops = 20000, .check_every = 2000, .seed = (uint64_t)time(NULL)};
+	struct settings set = {.ops = 20000, .seed = (uint64_t)time(NULL)};
 	char temporary[64] = "";
 	struct err err = {0};
 	int ret = parse(argc, argv, &set);
