@@ -61,7 +61,7 @@ static int fallocate_in(struct tx *tx, uint64_t node, struct falloc *fa, struct 
 		return -ENOMEM;
 	fa->size = file_size(f, &inode);
 	if (!(fa->mode & FALLOC_FL_PUNCH_HOLE)) {
-		ret = admit_bytes(s, r.slot, fa->end - fa->off, 0);
+		ret = admit_bytes(s, r.slot, fa->end - fa->off, (fa->mode & FALLOC_FL_KEEP_SIZE) ? 0 : fa->end - fa->size, 0);
 		if (ret)
 			return ret;
 	}
@@ -218,6 +218,8 @@ static int gather_pieces(struct store *s, const struct meta_view *v, const struc
 		int64_t from = ext[i].off > at ? ext[i].off : at;
 		int64_t to = ext[i].off + ext[i].len < end ? ext[i].off + ext[i].len : end;
 
+		if (to <= from) /* extents that overlap */
+			return -ECORRUPT;
 		if (from > at)
 			pieces[out++] = (struct extent){.off = at + shift, .len = from - at};
 		pieces[out++] = (struct extent){.off = from + shift,
@@ -265,7 +267,7 @@ static int copy_in(struct tx *tx, struct copy *c)
 		return -EINVAL;
 	if (!c->len)
 		return 0;
-	ret = admit_bytes(s, rd.slot, end > dst.size ? end - dst.size : 0, 0);
+	ret = admit_bytes(s, rd.slot, 0, end - dst.size, 0);
 	if (!ret)
 		ret = gather_pieces(s, &rs.slot->view, &src, c, pieces, &n);
 	end = c->dst_off + c->len;

@@ -142,6 +142,8 @@ static int plan_extents(struct store *s, const struct meta_view *v, const struct
 			int64_t to = ext[i].off + ext[i].len < end ? ext[i].off + ext[i].len : end;
 			struct chunk_row row;
 
+			if (to <= from) /* extents that overlap */
+				return -ECORRUPT;
 			memset(buf + (off - buf_off), 0, (size_t)(from - off));
 			ret = chunk_get(s->meta, ext[i].chunk, &row);
 			if (!ret && (uint64_t)ext[i].choff + (uint64_t)ext[i].len > row.raw_len)
@@ -257,12 +259,12 @@ int file_read(struct store *s, uint64_t node, void *buf, size_t len, int64_t off
 
 /* --- writing --- */
 
-int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t more_inodes)
+int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t grows, int64_t more_inodes)
 {
 	const struct branch *b = slot->view.branch;
 	int64_t now = (int64_t)mono_us() * 1000;
 
-	if (slot->quota_bytes && more_bytes > 0 && b->bytes + more_bytes > slot->quota_bytes)
+	if (slot->quota_bytes && grows > 0 && b->bytes + grows > slot->quota_bytes)
 		return -EDQUOT;
 	if (slot->quota_inodes && more_inodes > 0 && b->inodes + more_inodes > slot->quota_inodes)
 		return -EDQUOT;
@@ -366,7 +368,7 @@ int file_write(struct store *s, const struct op *op, uint64_t node, const void *
 		if (off > (int64_t)FILE_SIZE_MAX - (int64_t)len)
 			ret = -EFBIG;
 		if (!ret)
-			ret = admit_bytes(s, r.slot, (int64_t)len, 0);
+			ret = admit_bytes(s, r.slot, (int64_t)len, off + (int64_t)len - size, 0);
 		if (!ret) {
 			s->host_free -= (int64_t)len;
 			ret = accept(&tx, f, buf, (int64_t)len, off, size, (flags & FILE_WRITE_KEEP_TIMES) ? f->mtime : tx.now);

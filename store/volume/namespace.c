@@ -291,7 +291,7 @@ static int create_in(struct tx *tx, const struct op *op, uint64_t parent, const 
 	err = dirent_get(s->meta, &r.slot->view, r.ino, name, strlen(name), &entry);
 	if (err != -ENOENT)
 		return err ? err : -EEXIST;
-	err = admit_bytes(s, r.slot, 0, 1);
+	err = admit_bytes(s, r.slot, 0, 0, 1);
 	if (!err)
 		err = create_inode(tx, op, r.slot->view.branch, &dir, c, &inode);
 	if (err)

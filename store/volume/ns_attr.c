@@ -97,7 +97,7 @@ static int setattr_in(struct tx *tx, uint64_t node, const struct attr *want, uns
 		if (want->size < 0)
 			return -EINVAL;
 		if (want->size > now_size)
-			ret = admit_bytes(s, r->slot, 0, 0);
+			ret = admit_bytes(s, r->slot, 0, want->size - now_size, 0);
 		if (!ret)
 			ret = file_resize(tx, b, inode, f, want->size);
 	}

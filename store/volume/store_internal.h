@@ -240,8 +240,9 @@ int orphans_free(struct store *s);
 
 /* host_total and host_free only. */
 int host_space(struct store *s, struct store_space *ret);
-/* -ENOSPC when the host filesystem has no room, -EDQUOT beyond the volume's quota. Lock held. */
-int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t more_inodes);
+/* -ENOSPC when the host filesystem has no room for more_bytes, -EDQUOT when a file that grows by `grows` or more_inodes would pass the
+ * volume's quota: writing over what is there never does. Lock held. */
+int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t grows, int64_t more_inodes);
 
 
 /* --- instants (instant.c) --- */

@@ -85,7 +85,7 @@ static const struct operation {
 	{volumes_clone, 50, false},
 	{volumes_statfs, 40, false},
 	{quotas_inodes, 15, false},
-	{quotas_bytes, 0, false},
+	{quotas_bytes, 15, false},
 	{snapshots_create, 160, false},
 	{snapshots_remove, 190, false},
 	{snapshots_hold, 50, false},

@@ -277,6 +277,51 @@ static void test_removed_space_comes_back(void **state)
 	assert_int_equal(after.volumes, 0);
 }
 
+/* A database at its quota must be able to write in place; only growth is refused. */
+static void test_quota(void **state)
+{
+	struct fixture *f = *state;
+	struct volume_options opts = {.set = VOLUME_SET_QUOTA, .quota_bytes = 100000};
+	uint64_t node = make_file(f, f->vol.root_node, "db", 14, 100000);
+	uint8_t page[8192] = {1};
+	struct attr want = {.size = 100001}, got;
+	struct err err = {0};
+
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(volume_set(f->s, "v", &opts, &err), 0);
+	assert_int_equal(file_write(f->s, &op, node, page, sizeof page, 8192, 0, false), 0);
+	assert_int_equal(file_write(f->s, &op, node, page, sizeof page, 100000, 0, false), -EDQUOT);
+	assert_int_equal(ns_setattr(f->s, &op, node, &want, NS_SET_SIZE, &got), -EDQUOT);
+	want.size = 50000;
+	assert_int_equal(ns_setattr(f->s, &op, node, &want, NS_SET_SIZE, &got), 0);
+	assert_int_equal(file_write(f->s, &op, node, page, sizeof page, 50000, 0, false), 0);
+}
+
+/* Closing a file of a snapshot leaves the live file's opens alone: a rollback still sees who writes. */
+static void test_release_in_snapshot(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot_name name = {"v", "s1"};
+	uint64_t node = make_file(f, f->vol.root_node, "a", 15, 1000);
+	struct attr attr = {0};
+	struct open_file *open;
+	struct err err = {0};
+	size_t n;
+
+	assert_int_equal(snapshot_create(f->s, &name, 1, NULL, NULL, &err), 0);
+	assert_int_equal(ns_lookup(f->s, find(f, "v", ".snapshots", "s1"), "a", &attr), 0);
+	assert_int_equal(file_open(f->s, &op, node, FILE_OPEN_WRITE, 1), 0);
+	assert_int_equal(file_open(f->s, &op, attr.node, 0, 1), 0);
+	file_release(f->s, attr.node, 0);
+	assert_int_equal(file_open_list(f->s, f->vol.id, &open, &n), 0);
+	assert_int_equal(n, 1);
+	free(open);
+	file_release(f->s, node, FILE_OPEN_WRITE);
+	assert_int_equal(file_open_list(f->s, f->vol.id, &open, &n), 0);
+	assert_int_equal(n, 0);
+	free(open);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +333,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_snapshot_rollback_clone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_removed_space_comes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_release_in_snapshot, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
