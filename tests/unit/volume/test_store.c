@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <sys/stat.h>
 
+#include "store/base/io.h"
 #include "store/volume/file_io.h"
 #include "store/volume/snapshot.h"
 
@@ -322,6 +323,38 @@ static void test_release_in_snapshot(void **state)
 	free(open);
 }
 
+/* Fails every fdatasync of a pack. */
+static int fail_pack_sync(void *arg, enum io_class cls, enum io_op what, const char *path, int fd, const void *data, size_t *len,
+			  off_t off)
+{
+	(void)arg, (void)path, (void)fd, (void)data, (void)len, (void)off;
+	return cls == IO_PACK && what == IO_SYNC ? -EIO : 0;
+}
+
+/* The chunks of a cut's last drain are lost: nothing that refers to them may be acknowledged or reach the disk. */
+static void test_cut_that_loses_chunks(void **state)
+{
+	struct fixture *f = *state;
+	struct snapshot_name name = {"v", "s1"};
+	uint64_t node = make_file(f, f->vol.root_node, "synced", 16, 9000);
+	struct err err = {0};
+	struct attr attr;
+
+	assert_int_equal(file_fsync(f->s, node), 0);
+	node = make_file(f, f->vol.root_node, "late", 17, 9000);
+	io_set_hook(fail_pack_sync, NULL);
+	assert_int_equal(snapshot_create(f->s, &name, 1, NULL, NULL, &err), -EIO);
+	io_set_hook(NULL, NULL);
+	assert_int_equal(file_fsync(f->s, node), -EIO);
+	assert_int_equal(store_commit(f->s), -EIO);
+	assert_int_equal(ns_create(f->s, &op, f->vol.root_node, "more", S_IFREG | 0644, 0, NULL, &attr), -EIO);
+	store_abandon(f->s);
+	open_store(f, -1);
+	expect_content(f, find(f, "v", "synced", NULL), 16, 9000);
+	assert_int_equal(find(f, "v", "late", NULL), 0);
+	assert_int_equal(find(f, "v", ".snapshots", "s1"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +368,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_removed_space_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_quota, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release_in_snapshot, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut_that_loses_chunks, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
