@@ -140,12 +140,6 @@ void job_message(struct job *job, const char *line)
 		(void)json_array_append_new(job->messages, json_string(line));
 }
 
-void job_progress(struct job *job, double progress)
-{
-	LOCK_SCOPE(&job->jobs->lock);
-	job->progress = progress;
-}
-
 int jobs_get(struct jobs *jobs, uint64_t id, json_t **ret, struct err *err)
 {
 	static const char *const states[] = {"", "running", "done", "failed"};

@@ -23,6 +23,5 @@ int jobs_get(struct jobs *jobs, uint64_t id, json_t **ret, struct err *err);
 
 /* For the job itself. */
 void job_message(struct job *job, const char *line);
-void job_progress(struct job *job, double progress);
 
 #endif

@@ -110,10 +110,8 @@ static int commit_once(struct store *s, bool reset_wal)
 
 	(void)pthread_mutex_lock(&s->lock);
 	if (!ret) {
-		if (s->journal_seq <= through) {
-			s->journal_seq = through + 1;
+		if (s->journal_pos.seq <= through)
 			s->journal_pos = (struct ring_pos){.seq = through + 1};
-		}
 		ring_release(s->ring, through + 1);
 		journal_retire(s->journal);
 		stats_add(&s->stats.commits, 1);

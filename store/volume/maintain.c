@@ -218,6 +218,14 @@ static int dead_chunks_step(struct store *s, bool *ret_more)
 	return ret || *ret_more ? ret : punch_step(s, ret_more);
 }
 
+static int checkpoint_step(struct store *s)
+{
+	if (meta_wal_size(s->meta) <= CHECKPOINT_SIZE)
+		return 0;
+	LOCK_SCOPE(&s->drain_lock); /* commits checkpoint too, and only one may at a time */
+	return meta_checkpoint(s->meta);
+}
+
 int store_maintain(struct store *s, bool *ret_more)
 {
 	bool more = false;
@@ -232,6 +240,8 @@ int store_maintain(struct store *s, bool *ret_more)
 		ret = flatten_step(s, &more);
 	if (!ret && !more)
 		ret = dead_chunks_step(s, &more);
+	if (!ret && !more)
+		ret = checkpoint_step(s);
 	*ret_more = more;
 	return ret;
 }
@@ -260,11 +270,6 @@ static void work_until_done(struct store *s)
 	}
 	if (ret)
 		log_warn("background work stopped for now: %s", err_name(-ret));
-	if (!stop && meta_wal_size(s->meta) > CHECKPOINT_SIZE) {
-		LOCK_SCOPE(&s->drain_lock);
-
-		(void)meta_checkpoint(s->meta);
-	}
 }
 
 void *maintain_main(void *arg)

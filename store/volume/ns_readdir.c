@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include "store/volume/ns_internal.h"
+#include "store/volume/view_path.h"
 
 #define COOKIE_DOT 1
 #define COOKIE_DOTDOT 2
@@ -238,63 +239,34 @@ int ns_statfs(struct store *s, uint64_t node, struct ns_statfs *ret)
 	return 0;
 }
 
-/* Puts "/name" in front of what the path has at its end. */
-static int prepend(char *buf, size_t *at, const char *name, size_t len)
-{
-	if (*at < len + 1)
-		return -ENAMETOOLONG;
-	*at -= len;
-	memcpy(buf + *at, name, len);
-	buf[--*at] = '/';
-	return 0;
-}
-
-static int build_path(struct store *s, const struct number_slot *slot, uint64_t ino, char *buf, size_t size, size_t *ret_at)
-{
-	size_t at = size - 1, n;
-	struct dirent_row row;
-	int ret;
-
-	buf[at] = 0;
-	while (ino != slot->root_ino) {
-		ret = dirent_by_ino(s->meta, &slot->view, ino, &row, 1, &n);
-		if (!ret && !n)
-			ret = -ENOENT;
-		if (!ret)
-			ret = prepend(buf, &at, row.name, row.name_len);
-		if (ret)
-			return ret;
-		ino = row.parent;
-	}
-	if (at == size - 1)
-		buf[--at] = '/';
-	*ret_at = at;
-	return 0;
-}
-
 int ns_path(struct store *s, uint64_t node, char **ret_volume, char **ret_path)
 {
 	AUTO_FREE char *volume = NULL, *path = NULL;
-	char buf[8192];
 	struct resolved r;
 	struct volume_row vol;
-	size_t at;
+	struct dirent_row row;
+	size_t n;
 	int ret;
 
 	LOCK_SCOPE(&s->lock);
 	ret = node_resolve(s, node, &r);
 	if (!ret && (r.mount_root || r.snapshots_dir))
 		ret = -EINVAL;
-	if (!ret)
-		ret = build_path(s, r.slot, r.ino, buf, sizeof buf, &at);
+	if (!ret && r.ino == r.slot->root_ino) {
+		path = strdup("/");
+		ret = path ? 0 : -ENOMEM;
+	} else if (!ret) {
+		ret = dirent_by_ino(s->meta, &r.slot->view, r.ino, &row, 1, &n);
+		if (!ret)
+			ret = n ? view_path(s->meta, &r.slot->view, r.slot->root_ino, &row, &path) : -ENOENT;
+	}
 	if (!ret)
 		ret = volume_by_id(s->meta, r.slot->volume, &vol);
 	if (ret)
 		return ret;
 	volume = strdup(vol.name);
-	path = strdup(buf + at);
 	volume_row_free(&vol);
-	if (!volume || !path)
+	if (!volume)
 		return -ENOMEM;
 	*ret_volume = steal(&volume);
 	*ret_path = steal(&path);

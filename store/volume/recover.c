@@ -204,8 +204,7 @@ int recover(struct store *s, size_t ring_bytes, struct err *err)
 	if (ret)
 		return err_set(err, -ret, "replaying what was acknowledged before the last stop failed: %s", err_name(-ret));
 	/* these records go into the database by the commit below, and never again into the journal */
-	s->journal_seq = ring_head_seq(s->ring);
-	s->journal_pos = (struct ring_pos){.seq = s->journal_seq};
+	s->journal_pos = (struct ring_pos){.seq = ring_head_seq(s->ring)};
 	if (rp.records)
 		log_info("recovered %llu records", (unsigned long long)rp.records);
 	return 0;

@@ -380,11 +380,6 @@ struct stats *store_stats(struct store *s)
 	return &s->stats;
 }
 
-const char *store_dir(const struct store *s)
-{
-	return s->dir;
-}
-
 void store_uuid(const struct store *s, char out[37])
 {
 	const uint8_t *b = s->id;

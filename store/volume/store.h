@@ -45,13 +45,12 @@ void store_abandon(struct store *s);
 
 /* Makes everything acknowledged so far part of a durable commit. */
 int store_commit(struct store *s);
-/* One small step of each kind of background work (orphan purge, reaping, flattening, collection, punching). *ret_more is
+/* One small step of each kind of background work (orphan purge, reaping, flattening, collection, punching, checkpointing). *ret_more is
  * false when nothing is left to do. With threads the store does this itself. */
 int store_maintain(struct store *s, bool *ret_more);
 
 int store_ring_fd(struct store *s); /* borrowed */
 struct stats *store_stats(struct store *s);
-const char *store_dir(const struct store *s);
 void store_uuid(const struct store *s, char out[37]);
 
 struct store_space {

@@ -4,7 +4,9 @@
  *   instant_lock   one cut (snapshot, clone, rollback) at a time
  *   drain_lock     one drain at a time: a commit, or a file drained for its fsync. Everything that moves chunks from packs to the
  *                  free list holds it too, so that a chunk found by hash stays until its extents are in. Held across I/O.
- *   lock           the store lock: meta, ring, journal_append, files, numbers. Never held across a flush or a pack read.
+ *   lock           the store lock: meta, ring, journal_append, files, numbers. Not held across a flush or pack I/O, but for two
+ *                  things: a cut stores what little is left to drain under it (unflushed), and about once in WAL_RESET_SIZE of
+ *                  WAL a commit finishes the checkpoint under it, so that the WAL can start over.
  *   (the journal's and the chunk store's own locks are leaves)
  *
  * States of written data. A write puts its bytes into the ring and a range that points there into the file's `active` buffer. A
@@ -92,16 +94,15 @@ struct store {
 	struct ring *ring;
 	struct journal *journal;
 	struct buf tx_effects, tx_record; /* of the transaction in progress */
-	uint64_t journal_seq;   /* the next ring record to go into the journal */
-	struct ring_pos journal_pos;
+	struct ring_pos journal_pos; /* the next ring record to go into the journal */
 	struct file *files[FILE_BUCKETS];
 	struct file *dirty;
 	uint64_t generation; /* of the number cache */
 	struct number_slot numbers[NUMBER_CACHE];
-	bool held;           /* a cut holds mutating operations back */
+	bool held;           /* a commit that cannot keep up with late renames holds mutating operations back */
 	bool keep_orphans;
 	bool recovering; /* nothing is refused or waited for */
-	bool failed;         /* metadata could not be brought back after an error: only reads are served */
+	bool failed;         /* rows in memory are not to be trusted after an error: nothing is changed, synced or committed any more */
 	int commit_error;    /* of the last commit; 0 when it succeeded */
 	bool replaced_files; /* some dirty file may be `replaced` */
 	bool rows_unsynced;  /* extents entered whose chunks are not synced yet: the journal waits (a cut is syncing them) */

@@ -116,7 +116,6 @@ static int append_records(struct store *s)
 			if (ret)
 				return ret;
 		}
-		s->journal_seq = rec.seq + 1;
 		s->journal_pos = pos;
 	}
 	return ret < 0 ? ret : 0;

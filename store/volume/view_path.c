@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-
 /* No honest path is as long; a circle of directories would be. */
 #define VIEW_PATH_MAX (1 << 20)
 
