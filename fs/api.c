@@ -7,6 +7,8 @@
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
+#define IDLE_TIMEOUT_S 60
+
 static const struct route {
 	const char *method;
 	const char *path; /* a part '*' is an argument */
@@ -171,9 +173,8 @@ int api_start(struct daemon *d, struct api **ret, struct err *err)
 {
 	struct api *api = calloc(1, sizeof *api);
 	const struct http_options o = {
-		.socket = d->options.api,
-		.has_group = d->options.has_api_group,
-		.group = d->options.api_group,
+		.listener = &d->api_listener,
+		.idle_timeout_s = IDLE_TIMEOUT_S,
 		.handle = handle,
 		.arg = api,
 	};

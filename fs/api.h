@@ -6,7 +6,7 @@
 
 struct api;
 
-/* Listens on the daemon's API socket. */
+/* Serves what connects to the daemon's API listener. */
 int api_start(struct daemon *d, struct api **ret, struct err *err);
 /* Waits for the requests and jobs that are running. */
 void api_stop(struct api *api);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "fs/fence.h"
+#include "fs/listener.h"
 #include "fs/node_table.h"
 #include "fs/options.h"
 #include "fs/parked.h"
@@ -15,6 +16,7 @@
 
 struct daemon {
 	struct options options;
+	struct listener api_listener;
 	struct store *store;
 	struct node_table *nodes;
 	struct parked *parked;

@@ -4,9 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "store/base/buf.h"
@@ -14,11 +11,9 @@
 #include "store/base/log.h"
 
 #define CONNECTIONS_MAX 64
-#define IDLE_TIMEOUT_S 60
 
 struct http_server {
 	struct http_options o;
-	struct sockaddr_un address;
 	struct MHD_Daemon *mhd;
 };
 
@@ -115,55 +110,6 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state, enum
 	*state = NULL;
 }
 
-/* Makes way for our socket: removes one that a dead daemon left. */
-static int clear_address(const struct sockaddr_un *address, struct err *err)
-{
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
-
-	if (lstat(address->sun_path, &st))
-		return errno == ENOENT ? 0
-				       : err_set(err, errno, "the socket %s: %s", address->sun_path, err_name(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, EEXIST, "%s is there and is no socket", address->sun_path);
-	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof *address))
-		return err_set(err, EADDRINUSE, "another program listens on %s", address->sun_path);
-	if (unlink(address->sun_path))
-		return err_set(err, errno, "the old socket %s: %s", address->sun_path, err_name(errno));
-	return 0;
-}
-
-static int listen_on(const struct http_options *o, const struct sockaddr_un *address, int *ret_fd, struct err *err)
-{
-	AUTO_CLOSE int fd = -1;
-	AUTO_FREE char *folder = strdup(address->sun_path);
-	mode_t old;
-	int ret;
-
-	if (!folder)
-		return err_set(err, ENOMEM, "out of memory");
-	*strrchr(folder, '/') = '\0';
-	if (*folder && mkdir(folder, 0755) && errno != EEXIST)
-		return err_set(err, errno, "the folder of the socket %s: %s", address->sun_path, err_name(errno));
-	ret = clear_address(address, err);
-	if (ret)
-		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	/* Nobody else may connect before the mode is right. */
-	old = umask(0177);
-	ret = fd < 0 || bind(fd, (const struct sockaddr *)address, sizeof *address) ? -errno : 0;
-	(void)umask(old);
-	if (!ret && o->has_group && (chown(address->sun_path, (uid_t)-1, o->group) || chmod(address->sun_path, 0660)))
-		ret = -errno;
-	if (!ret && listen(fd, SOMAXCONN))
-		ret = -errno;
-	if (ret)
-		return err_set(err, -ret, "listening on %s: %s", address->sun_path, err_name(-ret));
-	*ret_fd = fd;
-	fd = -1;
-	return 0;
-}
-
 static void on_log(void *arg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void on_log(void *arg, const char *fmt, va_list ap)
 {
@@ -178,29 +124,25 @@ static void on_log(void *arg, const char *fmt, va_list ap)
 int http_start(const struct http_options *o, struct http_server **ret, struct err *err)
 {
 	struct http_server *h = calloc(1, sizeof *h);
-	int fd = -1, r;
+	int fd = dup(o->listener->fd);
 
-	if (!h)
-		return err_set(err, ENOMEM, "out of memory");
-	h->o = *o;
-	h->address.sun_family = AF_UNIX;
-	(void)snprintf(h->address.sun_path, sizeof h->address.sun_path, "%s", o->socket);
-	r = listen_on(o, &h->address, &fd, err);
-	if (r) {
+	if (!h || fd < 0) {
 		free(h);
-		return r;
+		if (fd >= 0)
+			(void)close(fd);
+		return err_set(err, ENOMEM, "the HTTP server: out of memory or descriptors");
 	}
+	h->o = *o;
 	h->mhd = MHD_start_daemon(MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
 					  MHD_USE_ERROR_LOG | MHD_USE_ITC,
 				  0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 				  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-				  MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S, MHD_OPTION_NOTIFY_COMPLETED,
+				  MHD_OPTION_CONNECTION_TIMEOUT, o->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED,
 				  on_completed, NULL, MHD_OPTION_END);
 	if (!h->mhd) {
 		(void)close(fd);
-		(void)unlink(h->address.sun_path);
 		free(h);
-		return err_set(err, EIO, "the HTTP server on %s cannot be started", o->socket);
+		return err_set(err, EIO, "the HTTP server on %s cannot be started", o->listener->address.sun_path);
 	}
 	*ret = h;
 	return 0;
@@ -208,10 +150,14 @@ int http_start(const struct http_options *o, struct http_server **ret, struct er
 
 void http_stop(struct http_server *h)
 {
+	int fd;
+
 	if (!h)
 		return;
-	/* First the name, so that nobody new comes. */
-	(void)unlink(h->address.sun_path);
+	/* The socket may be another process's too: it is left as it is, not shut down. */
+	fd = MHD_quiesce_daemon(h->mhd);
 	MHD_stop_daemon(h->mhd);
+	if (fd >= 0)
+		(void)close(fd);
 	free(h);
 }

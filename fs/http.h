@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "store/base/err.h"
+#include "fs/listener.h"
 
 #define HTTP_PARTS_MAX 8
 #define HTTP_BODY_MAX (1024 * 1024)
@@ -33,17 +33,15 @@ struct http_reply {
 
 struct http_server;
 struct http_options {
-	const char *socket;
-	bool has_group;
-	gid_t group;
-	/* Any thread. Fills the reply; a NULL text is an out-of-memory reply. */
+	const struct listener *listener; /* stays the caller's; used until http_stop */
+	unsigned idle_timeout_s; /* after which a connection without requests is closed; 0: never */
+	/* Any thread. Fills the reply; with a NULL text there is none and the connection is closed. */
 	void (*handle)(void *arg, const struct http_request *r, struct http_reply *reply);
 	void *arg;
 };
-/* Listens: mode 0600, or 0660 for the group. A socket that nobody listens on any more is replaced; -EADDRINUSE when
- * somebody does. */
+/* Answers what connects to the listener. */
 int http_start(const struct http_options *o, struct http_server **ret, struct err *err);
-/* Finishes the requests that are running and removes the socket. */
+/* Finishes the requests that are running. */
 void http_stop(struct http_server *h);
 
 #endif

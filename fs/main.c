@@ -149,6 +149,13 @@ static bool serve(const struct daemon *d, int signal_fd)
 	}
 }
 
+static int listen_api(struct daemon *d, struct err *err)
+{
+	const struct listener_options o = {d->options.api, d->options.has_api_group, d->options.api_group};
+
+	return listener_open(&o, &d->api_listener, err);
+}
+
 static int run(struct daemon *d, int ready_fd, struct err *err)
 {
 	const struct store_options options = STORE_OPTIONS_DEFAULT;
@@ -160,6 +167,7 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 
 	d->started_ns = (int64_t)clock_ns(CLOCK_REALTIME);
 	d->started_us = daemon_mono_us();
+	d->api_listener = LISTENER_NONE;
 	ret = prepare_signals(&signal_fd, err);
 	if (ret)
 		return ret;
@@ -168,6 +176,8 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 		return ret;
 	ns_keep_orphans(d->store, true);
 	ret = start_parts(d, err);
+	if (!ret)
+		ret = listen_api(d, err);
 	if (!ret)
 		ret = api_start(d, &api, err);
 	if (!ret)
@@ -178,6 +188,7 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 		mounted = serve(d, signal_fd);
 		ready_stopping();
 	}
+	listener_close(&d->api_listener);
 	api_stop(api);
 	stop_parts(d, mounted);
 	if (store_close(d->store, &closing) && !ret) {
