@@ -76,10 +76,21 @@ static int check_tables(struct check *c)
 	return ret ? ret : audit_tables(c->s->meta, found, c);
 }
 
-static int next_volume(struct check *c, struct volume_row *vol, const char *after)
+/* The one after *vol, which is all-zero at first: hidden ones first, then by name. */
+static int next_volume(struct check *c, struct volume_row *vol)
 {
+	struct volume_row next = {0};
+	int ret = 1;
+
 	LOCK_SCOPE(&c->s->lock);
-	return volume_next(c->s->meta, after, vol);
+	if (!*vol->name || vol->hidden)
+		ret = volume_next_hidden(c->s->meta, *vol->name ? vol : NULL, &next);
+	if (ret > 0)
+		ret = volume_next(c->s->meta, vol->hidden ? "" : vol->name, &next);
+	volume_row_free(vol);
+	if (!ret)
+		*vol = next;
+	return ret;
 }
 
 static int next_snapshot(struct check *c, int64_t volume, struct snapshot_row *snap)
@@ -100,15 +111,12 @@ static int check_volume(struct check *c, const struct volume_row *vol)
 
 static int check_volumes(struct check *c)
 {
-	char after[VOLUME_NAME_MAX + 1] = "";
-	struct volume_row vol;
+	struct volume_row vol = {0};
 	int ret = 0;
 
-	while (!ret && (ret = next_volume(c, &vol, after)) == 0) {
-		(void)snprintf(after, sizeof after, "%s", vol.name);
+	while (!ret && (ret = next_volume(c, &vol)) == 0)
 		ret = check_volume(c, &vol);
-		volume_row_free(&vol);
-	}
+	volume_row_free(&vol);
 	return ret < 0 ? ret : 0;
 }
 

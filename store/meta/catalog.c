@@ -1,9 +1,17 @@
+/* The name column of a hidden volume is "/TIME/NAME", the time in 19 digits: so the column stays unique, hidden ones come first
+ * and oldest first, and no name that anybody asks for can be one. */
 #include "store/meta/catalog.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/meta/meta_internal.h"
+
+#define HIDDEN_END "/~" /* after every hidden one, before every other */
+#define TIME_DIGITS 19
+#define COLUMN_MAX (VOLUME_NAME_MAX + TIME_DIGITS + 2)
 
 void volume_row_free(struct volume_row *v)
 {
@@ -40,6 +48,25 @@ static int missing(int ret)
 	return ret > 0 ? -ENOENT : ret;
 }
 
+static void hidden_column(char out[COLUMN_MAX + 1], int64_t hidden, const char *name)
+{
+	(void)snprintf(out, COLUMN_MAX + 1, "/%0*" PRId64 "/%s", TIME_DIGITS, hidden, name);
+}
+
+static int read_volume_name(sqlite3_stmt *st, struct volume_row *v)
+{
+	const char *text = (const char *)sqlite3_column_text(st, 1);
+	int at = 0;
+
+	if (!text || *text != '/')
+		return read_name(st, 1, v->name);
+	if (sscanf(text, "/%19" SCNd64 "/%n", &v->hidden, &at) != 1 || at != TIME_DIGITS + 2 || v->hidden <= 0 ||
+	    strlen(text + at) > VOLUME_NAME_MAX)
+		return -ECORRUPT;
+	(void)snprintf(v->name, sizeof v->name, "%s", text + at);
+	return 0;
+}
+
 static int read_volume(sqlite3_stmt *st, void *ret)
 {
 	struct volume_row v = {
@@ -55,7 +82,7 @@ static int read_volume(sqlite3_stmt *st, void *ret)
 		.flags = (uint32_t)sqlite3_column_int64(st, 10),
 	};
 	const char *options = (const char *)sqlite3_column_text(st, 11);
-	int err = read_name(st, 1, v.name);
+	int err = read_volume_name(st, &v);
 
 	if (err)
 		return err;
@@ -71,7 +98,7 @@ static int read_volume(sqlite3_stmt *st, void *ret)
 int volume_by_name(struct meta *m, const char *name, struct volume_row *ret)
 {
 	sqlite3_stmt *st;
-	int err = sql_stmt(m, SQL_VOLUME_BY_NAME, &st);
+	int err = *name == '/' ? -ENOENT : sql_stmt(m, SQL_VOLUME_BY_NAME, &st);
 
 	if (err)
 		return err;
@@ -92,8 +119,13 @@ int volume_by_id(struct meta *m, int64_t id, struct volume_row *ret)
 
 int volume_put(struct meta *m, const struct volume_row *v)
 {
+	char column[COLUMN_MAX + 1];
+	const char *name = v->hidden ? column : v->name;
+
+	if (v->hidden)
+		hidden_column(column, v->hidden, v->name);
 	struct value cols[] = {
-		VI(v->id), VB(v->name, strlen(v->name)), VI(v->branch), VI(v->root_ino), VI(v->number), VI(v->head_number),
+		VI(v->id), VB(name, strlen(name)), VI(v->branch), VI(v->root_ino), VI(v->number), VI(v->head_number),
 		VI(v->created), VI(v->quota_bytes), VI(v->quota_inodes), VI(v->compression), VI(v->flags),
 		v->options ? VB(v->options, strlen(v->options)) : VNULL,
 	};
@@ -115,8 +147,30 @@ int volume_next(struct meta *m, const char *after, struct volume_row *ret)
 
 	if (err)
 		return err;
-	(void)sqlite3_bind_text(st, 1, after, -1, SQLITE_STATIC);
+	(void)sqlite3_bind_text(st, 1, *after ? after : HIDDEN_END, -1, SQLITE_STATIC);
 	return read_one(m, st, read_volume, ret);
+}
+
+int volume_next_hidden(struct meta *m, const struct volume_row *at, struct volume_row *ret)
+{
+	char column[COLUMN_MAX + 1] = "/";
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_VOLUME_NEXT, &st);
+
+	if (err)
+		return err;
+	if (at)
+		hidden_column(column, at->hidden, at->name);
+	(void)sqlite3_bind_text(st, 1, column, -1, SQLITE_STATIC);
+	struct volume_row row = {0};
+	err = read_one(m, st, read_volume, &row);
+	if (!err && !row.hidden) {
+		volume_row_free(&row);
+		return 1;
+	}
+	if (!err)
+		*ret = row;
+	return err;
 }
 
 static int read_snapshot(sqlite3_stmt *st, void *ret)

@@ -5,6 +5,9 @@
 #include "store/base/limits.h"
 #include "store/meta/branch.h"
 
+/* A hidden volume is there, with its snapshots, but no name leads to it and no listing shows it: it was removed (TRASH), or is
+ * being filled or read by something that will end (DRAFT: dropped when a store is opened). Its name is free for others. */
+enum { VOLUME_TRASH = 1, VOLUME_DRAFT = 2 };
 struct volume_row {
 	int64_t id;
 	char name[VOLUME_NAME_MAX + 1];
@@ -15,16 +18,19 @@ struct volume_row {
 	int64_t created;      /* ns */
 	int64_t quota_bytes, quota_inodes; /* 0: none */
 	int32_t compression;  /* 0 none, else zstd level */
-	uint32_t flags;
+	uint32_t flags;       /* VOLUME_* */
+	int64_t hidden;       /* ns: since when; 0: it is not. No two of one name have the same time */
 	char *options;        /* JSON text of options this module need not know; may be NULL; owned by the row */
 };
 void volume_row_free(struct volume_row *v);
-int volume_by_name(struct meta *m, const char *name, struct volume_row *ret); /* -ENOENT */
+int volume_by_name(struct meta *m, const char *name, struct volume_row *ret); /* -ENOENT; never a hidden one */
 int volume_by_id(struct meta *m, int64_t id, struct volume_row *ret);
 int volume_put(struct meta *m, const struct volume_row *v); /* inserts or replaces by id */
 int volume_delete(struct meta *m, int64_t id);
 /* In name order: the first with name > after ("" at first); >0 at the end. */
 int volume_next(struct meta *m, const char *after, struct volume_row *ret);
+/* Hidden ones, by time and name: the first after `at` (NULL at first, and may be *ret); >0 at the end. */
+int volume_next_hidden(struct meta *m, const struct volume_row *at, struct volume_row *ret);
 
 enum { SNAPSHOT_AUTO = 1, SNAPSHOT_HELD = 2 };
 struct snapshot_row {

@@ -210,6 +210,21 @@ static int end_plain(struct meta *m)
 	return ret;
 }
 
+int meta_migrate(struct meta *m, struct err *err)
+{
+	int ret = 0;
+
+	assert(!m->in_op && !m->dirty);
+	if (m->in_txn)
+		ret = end_plain(m);
+	if (ret)
+		return err_set(err, -ret, "the metadata cannot be read: %s", err_name(-ret));
+	ret = schema_migrate(m->db, err);
+	if (!ret && (ret = meta_sync_wal(m)))
+		(void)err_set(err, -ret, "the metadata cannot be written: %s", err_name(-ret));
+	return ret;
+}
+
 int meta_op_begin(struct meta *m)
 {
 	int ret;
@@ -361,19 +376,37 @@ int meta_reset_wal(struct meta *m)
 	return ret ? ret : checkpoint(m, SQLITE_CHECKPOINT_RESTART);
 }
 
-int meta_setting_put(struct meta *m, const char *key, const void *value, size_t len)
+static int setting_write(struct meta *m, const char *key, const void *value, size_t len)
 {
 	sqlite3_stmt *st;
-	int ret;
+	int ret = sql_stmt(m, SQL_SETTING_PUT, &st);
 
-	assert(!m->in_op && !m->dirty);
-	ret = sql_stmt(m, SQL_SETTING_PUT, &st);
 	if (ret)
 		return ret;
 	(void)sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
 	(void)sqlite3_bind_blob64(st, 2, value, len, SQLITE_STATIC);
 	ret = sql_step(m, st);
-	if (ret > 0)
+	return ret > 0 ? 0 : ret;
+}
+
+int meta_setting_change(struct meta *m, const char *key, const void *value, size_t len)
+{
+	int ret;
+
+	assert(!m->in_op);
+	ret = setting_write(m, key, value, len);
+	if (!ret)
+		m->dirty = true;
+	return ret;
+}
+
+int meta_setting_put(struct meta *m, const char *key, const void *value, size_t len)
+{
+	int ret;
+
+	assert(!m->in_op && !m->dirty);
+	ret = setting_write(m, key, value, len);
+	if (!ret)
 		ret = end_plain(m);
 	if (!ret)
 		ret = meta_sync_wal(m);

@@ -21,7 +21,7 @@
 
 #define META_LIVE INT64_MAX          /* `until` of a live row */
 #define META_HEAD (INT64_MAX - 1)    /* the epoch at which live rows are read */
-#define META_SCHEMA_VERSION 1
+#define META_SCHEMA_VERSION 2
 
 struct meta;
 
@@ -29,6 +29,8 @@ struct meta;
 int meta_create(const char *dir, struct err *err);
 /* Opens it; SQLite's WAL recovery happens here. -ETOONEW for a newer schema, with a clear text. */
 int meta_open(const char *dir, struct meta **ret, struct err *err);
+/* Brings the database to this program's schema, durably; the first thing to be done with one that is to be written. */
+int meta_migrate(struct meta *m, struct err *err);
 /* Closes without committing: what was not committed is gone (it is in the ring). NULL is fine. */
 void meta_free(struct meta *m);
 
@@ -87,6 +89,8 @@ int64_t meta_next_id(struct meta *m);      /* ids of branches, volumes, snapshot
 /* Small settings of the store: "store_id", "secret", "created", … Not recorded as effects; committed at once. Only
  * at init. */
 int meta_setting_put(struct meta *m, const char *key, const void *value, size_t len);
+/* One that changes while the store is in use: part of the next commit, and lost with it when that fails (read it again after). */
+int meta_setting_change(struct meta *m, const char *key, const void *value, size_t len);
 int meta_setting_get(struct meta *m, const char *key, void *out, size_t len); /* -ENOENT, -EMSGSIZE unless exactly len */
 
 /* SQLite's memory in bytes (page caches included). */

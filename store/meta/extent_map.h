@@ -44,4 +44,12 @@ int extent_purge_slice(struct meta *m, unsigned max_rows, unsigned *ret_rows);
  * (p, v] and until in (v, n]. Before deduplication. */
 int extent_unique_bytes(struct meta *m, const struct branch *b, int64_t p, int64_t v, int64_t n, int64_t *ret_bytes);
 
+/* What the extents of one branch hold of the stored bytes, in slices: a chunk counts in full where nothing else refers to it, and
+ * otherwise by its share of the references. Adds up to max_rows extents after the cursor (all-zero at first) to *bytes; *ret_rows is how
+ * many there were. */
+struct extent_cursor {
+	int64_t ino, off, until;
+};
+int extent_held_slice(struct meta *m, int64_t branch, struct extent_cursor *at, unsigned max_rows, double *bytes, unsigned *ret_rows);
+
 #endif

@@ -20,3 +20,27 @@ int extent_unique_bytes(struct meta *m, const struct branch *b, int64_t p, int64
 	(void)sqlite3_reset(st);
 	return 0;
 }
+
+int extent_held_slice(struct meta *m, int64_t branch, struct extent_cursor *at, unsigned max_rows, double *bytes, unsigned *ret_rows)
+{
+	unsigned rows = 0;
+	sqlite3_stmt *st;
+	int ret = sql_stmt(m, SQL_EXTENT_HELD, &st);
+
+	if (ret)
+		return ret;
+	(void)sqlite3_bind_int64(st, 1, branch);
+	(void)sqlite3_bind_int64(st, 2, at->ino);
+	(void)sqlite3_bind_int64(st, 3, at->off);
+	(void)sqlite3_bind_int64(st, 4, at->until);
+	(void)sqlite3_bind_int64(st, 5, max_rows);
+	while (!(ret = sql_step(m, st))) {
+		*at = (struct extent_cursor){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1), sqlite3_column_int64(st, 2)};
+		*bytes += sqlite3_column_double(st, 3);
+		rows++;
+	}
+	if (ret < 0)
+		return ret;
+	*ret_rows = rows;
+	return 0;
+}

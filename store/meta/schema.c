@@ -1,5 +1,7 @@
 #include "store/meta/schema.h"
 
+#include <stdio.h>
+
 #include "store/meta/meta_internal.h"
 
 #define STR_(x) #x
@@ -133,4 +135,35 @@ int schema_check(sqlite3 *db, struct err *err)
 		return -ETOONEW;
 	}
 	return 0;
+}
+
+/* What makes version N + 1 of a database of version N, at [N]. Effects in a journal or ring are applied after it, so the columns of a
+ * table that effects write stay as they are. */
+static const char *const migrations[META_SCHEMA_VERSION] = {
+	[1] = "", /* volumes may be hidden (catalog.c), which version 1 would show */
+};
+
+int schema_migrate(sqlite3 *db, struct err *err)
+{
+	int version = 0;
+	int rc = pragma_int(db, "PRAGMA user_version", &version);
+
+	while (rc == SQLITE_OK && version < META_SCHEMA_VERSION) {
+		char stamp[64];
+
+		(void)snprintf(stamp, sizeof stamp, "PRAGMA user_version=%d", version + 1);
+		rc = sqlite3_exec(db, sql_text(SQL_BEGIN), NULL, NULL, NULL);
+		if (rc == SQLITE_OK)
+			rc = sqlite3_exec(db, migrations[version], NULL, NULL, NULL);
+		if (rc == SQLITE_OK)
+			rc = sqlite3_exec(db, stamp, NULL, NULL, NULL);
+		if (rc == SQLITE_OK)
+			rc = sqlite3_exec(db, sql_text(SQL_COMMIT), NULL, NULL, NULL);
+		if (rc != SQLITE_OK)
+			(void)sqlite3_exec(db, sql_text(SQL_ROLLBACK), NULL, NULL, NULL);
+		version++;
+	}
+	if (rc == SQLITE_OK)
+		return 0;
+	return err_set(err, -sql_errno(rc), "the metadata cannot be brought to schema %d: %s", version, sqlite3_errmsg(db));
 }

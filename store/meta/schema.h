@@ -18,7 +18,9 @@ struct table_desc {
 const struct table_desc *schema_table(unsigned t);
 
 int schema_create(sqlite3 *db);
-/* Reads the schema version; 0 when it is this program's. */
+/* 0 when this program knows the database's version, which may be an older one. */
 int schema_check(sqlite3 *db, struct err *err);
+/* Brings it to this program's, each step a transaction. */
+int schema_migrate(sqlite3 *db, struct err *err);
 
 #endif

@@ -166,6 +166,9 @@ SQL(FLATTEN_HIDDEN_SINCE, "SELECT since FROM inode WHERE branch=?1 AND ino=?2 AN
 SQL(EXTENT_UNIQUE, "SELECT coalesce(sum(len), 0) FROM extent INDEXED BY extent_history WHERE branch=?1 AND until>?2 AND until<=?3"
 		   " AND since>?4 AND since<=?5 AND chunk<>0")
 
+SQL(EXTENT_HELD, "SELECT e.ino, e.off, e.until, coalesce(1.0*c.stored_len/c.refs, 0) FROM extent e LEFT JOIN chunk c ON c.id=e.chunk"
+		 " WHERE e.branch=?1 AND (e.ino,e.off,e.until)>(?2,?3,?4) ORDER BY e.ino, e.off, e.until LIMIT ?5")
+
 /* --- audit.c; each gives findings as text, but for the sums --- */
 SQL(AUDIT_REFS, "SELECT printf('chunk %d has %d references, but %d extents refer to it', c.id, c.refs, coalesce(e.n, 0)) FROM chunk c"
 		" LEFT JOIN (SELECT chunk, count(*) AS n FROM extent WHERE chunk<>0 GROUP BY chunk) e ON e.chunk=c.id"

@@ -190,6 +190,8 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 	uint8_t secret[CHUNK_SECRET_LEN];
 	int ret = meta_open(s->dir, &s->meta, err);
 
+	if (!ret && !(s->flags & STORE_READONLY))
+		ret = meta_migrate(s->meta, err);
 	if (ret)
 		return ret;
 	ret = meta_setting_get(s->meta, "store_id", s->id, sizeof s->id);

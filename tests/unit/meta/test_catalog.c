@@ -86,6 +86,46 @@ static void test_volume_order(void **state)
 	end(&f);
 }
 
+/* Hidden volumes: by time, apart from the others, their names free. */
+static void test_volume_hidden(void **state)
+{
+	static const int64_t hidden[] = {INT64_MAX, 2, 1000000000000, 2};
+	static const char *const names[] = {"a", "zz", "a", "b"};
+	static const int64_t in_order[] = {13, 11, 12, 10};
+	struct fixture f;
+	struct volume_row got = {0}, v;
+
+	(void)state;
+	begin(&f);
+	for (int i = 0; i < 4; i++) {
+		v = volume(10 + i, names[i]);
+		v.hidden = hidden[i];
+		assert_int_equal(volume_put(f.m, &v), 0);
+	}
+	assert_int_equal(volume_by_name(f.m, "a", &got), -ENOENT);
+	assert_int_equal(volume_by_name(f.m, "/0000000000000000002/b", &got), -ENOENT);
+	assert_true(volume_next(f.m, "", &got) > 0);
+	v = volume(20, "a");
+	assert_int_equal(volume_put(f.m, &v), 0);
+	assert_int_equal(volume_next(f.m, "", &got), 0);
+	assert_int_equal(got.id, 20);
+	assert_int_equal(got.hidden, 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(volume_next_hidden(f.m, i ? &got : NULL, &got), 0);
+		assert_int_equal(got.id, in_order[i]);
+		assert_string_equal(got.name, names[got.id - 10]);
+		assert_int_equal(got.hidden, hidden[got.id - 10]);
+	}
+	assert_true(volume_next_hidden(f.m, &got, &got) > 0);
+	/* and back again */
+	assert_int_equal(volume_by_id(f.m, 11, &got), 0);
+	got.hidden = 0;
+	assert_int_equal(volume_put(f.m, &got), 0);
+	assert_int_equal(volume_by_name(f.m, "zz", &got), 0);
+	assert_int_equal(got.id, 11);
+	end(&f);
+}
+
 static void put_snapshot(struct fixture *f, int64_t id, int64_t vol, const char *name, int64_t created, int want)
 {
 	struct snapshot_row s = {.id = id, .volume = vol, .branch = 1, .epoch = id, .created = created, .bytes = 1, .inodes = 2,
@@ -215,7 +255,7 @@ static void test_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_volume),		  cmocka_unit_test(test_volume_order), cmocka_unit_test(test_snapshot),
+		cmocka_unit_test(test_volume),		  cmocka_unit_test(test_volume_order), cmocka_unit_test(test_volume_hidden), cmocka_unit_test(test_snapshot),
 		cmocka_unit_test(test_snapshot_name_taken), cmocka_unit_test(test_clones),     cmocka_unit_test(test_number),
 	};
 

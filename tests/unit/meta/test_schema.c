@@ -1,5 +1,6 @@
 #include "tests/unit/meta/fixture.h"
 
+#include "store/meta/catalog.h"
 #include "store/meta/schema.h"
 
 /* Every statement fits the schema. */
@@ -104,12 +105,52 @@ static void test_tables(void **state)
 	fixture_close(&f);
 }
 
+static int user_version(struct meta *m)
+{
+	sqlite3_stmt *st = NULL;
+	int version;
+
+	assert_int_equal(sqlite3_prepare_v2(m->db, "PRAGMA user_version", -1, &st, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	version = sqlite3_column_int(st, 0);
+	assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
+	return version;
+}
+
+/* A database of version 1 can be read as it is, and is of this version once it has been migrated, with all that was in it. */
+static void test_migration(void **state)
+{
+	struct volume_row v = {.id = 5, .name = "old", .branch = 1, .root_ino = 16}, got;
+	struct err err = {0};
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	assert_int_equal(meta_op_begin(f.m), 0);
+	assert_int_equal(volume_put(f.m, &v), 0);
+	assert_int_equal(meta_op_end(f.m), 0);
+	assert_int_equal(meta_commit(f.m, 7, 7), 0);
+	assert_int_equal(sqlite3_exec(f.m->db, "PRAGMA user_version=1", NULL, NULL, NULL), SQLITE_OK);
+	fixture_reopen(&f);
+	assert_int_equal(user_version(f.m), 1);
+	assert_int_equal(volume_by_name(f.m, "old", &got), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(meta_migrate(f.m, &err), 0);
+		assert_int_equal(user_version(f.m), META_SCHEMA_VERSION);
+		assert_int_equal(volume_by_name(f.m, "old", &got), 0);
+		assert_int_equal(got.id, 5);
+		fixture_reopen(&f);
+	}
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_statements),
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_migration),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
