@@ -16,11 +16,30 @@
 
 static io_hook hook_fn;
 static void *hook_arg;
+static io_witness witness_fn;
+static void *witness_arg;
 
 void io_set_hook(io_hook hook, void *arg)
 {
 	hook_fn = hook;
 	hook_arg = arg;
+}
+
+void io_set_witness(io_witness witness, void *arg)
+{
+	witness_fn = witness;
+	witness_arg = arg;
+}
+
+static void witness_call(const char *path, int fd)
+{
+	if (witness_fn)
+		witness_fn(witness_arg, path, fd);
+}
+
+void io_synced(const char *path)
+{
+	witness_call(path, -1);
 }
 
 static int hook_call(enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t len,
@@ -36,7 +55,7 @@ int io_check(enum io_class cls, enum io_op op, const char *path, const void *dat
 
 int io_open(enum io_class cls, int dirfd, const char *name, int flags, mode_t mode, int *ret_fd)
 {
-	int ret = hook_call(cls, IO_OPEN, name, dirfd, NULL, 0, 0);
+	int ret = hook_call(cls, IO_OPEN, name, dirfd, NULL, 0, flags);
 	int fd;
 
 	if (ret)
@@ -201,6 +220,7 @@ int io_fdatasync(enum io_class cls, int fd)
 	while (fdatasync(fd) < 0)
 		if (errno != EINTR)
 			return -errno;
+	witness_call(NULL, fd);
 	return 0;
 }
 
@@ -213,6 +233,7 @@ static int sync_whole(enum io_class cls, int fd)
 	while (fsync(fd) < 0)
 		if (errno != EINTR)
 			return -errno;
+	witness_call(NULL, fd);
 	return 0;
 }
 
@@ -271,6 +292,15 @@ int io_unlinkat(enum io_class cls, int dirfd, const char *name)
 	if (ret)
 		return ret;
 	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+}
+
+int io_mkdirat(enum io_class cls, int dirfd, const char *name, mode_t mode)
+{
+	int ret = hook_call(cls, IO_MKDIR, name, dirfd, NULL, 0, 0);
+
+	if (ret)
+		return ret;
+	return mkdirat(dirfd, name, mode) < 0 ? -errno : 0;
 }
 
 void io_push(int fd, off_t off, off_t len)

@@ -31,6 +31,7 @@
 #define JOURNAL_SEGMENT_SIZE (32 * MIB)
 #define FSYNC_INLINE_MAX (64 * KIB) /* an fsync's data up to this goes inside its journal record */
 #define COMMIT_INTERVAL_MS 5000
+#define WAL_SIZE_MAX (64 * MIB) /* SQLite's WAL starts over beyond this; a quarter of it is worth a checkpoint */
 
 /* Metadata */
 #define LINEAGE_FLATTEN_DEPTH 16

@@ -17,7 +17,7 @@ struct chunk_store {
 	struct stats *stats;         /* the caller's, or own_stats */
 	struct stats own_stats;
 	_Atomic uint64_t sequence;   /* of the next record */
-	uint64_t pack_size_max;      /* PACK_SIZE_MAX; tests make it small */
+	uint64_t pack_size_max;      /* PACK_SIZE_MAX, or chunk_store_limit_packs */
 };
 
 /* As chunk_store_read, with a context that the caller has already. */

@@ -24,14 +24,14 @@ _Static_assert(CHUNK_SECRET_LEN >= XXH3_SECRET_SIZE_MIN, "XXH3 refuses short sec
 
 static int open_packs_dir(int dirfd, int *ret_fd, struct err *err)
 {
-	int ret;
+	int ret = io_mkdirat(IO_PACK, dirfd, PACKS_DIR, 0700);
 
-	if (mkdirat(dirfd, PACKS_DIR, 0700) == 0) {
+	if (!ret) {
 		ret = io_fsync_dir(IO_PACK, dirfd);
 		if (ret)
 			return err_set(err, -ret, "cannot sync the store's directory: %s", err_name(-ret));
-	} else if (errno != EEXIST) {
-		return err_set(err, errno, "cannot make the folder " PACKS_DIR ": %s", err_name(errno));
+	} else if (ret != -EEXIST) {
+		return err_set(err, -ret, "cannot make the folder " PACKS_DIR ": %s", err_name(-ret));
 	}
 	ret = io_open(IO_PACK, dirfd, PACKS_DIR, O_RDONLY | O_DIRECTORY, 0, ret_fd);
 	if (ret)
@@ -77,6 +77,11 @@ int chunk_store_open(int dirfd, const uint8_t secret[CHUNK_SECRET_LEN], struct s
 fail:
 	chunk_store_free(cs);
 	return fail_code;
+}
+
+void chunk_store_limit_packs(struct chunk_store *cs, uint64_t size_max)
+{
+	cs->pack_size_max = size_max;
 }
 
 void chunk_store_free(struct chunk_store *cs)

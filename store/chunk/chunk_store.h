@@ -47,6 +47,8 @@ struct chunk_store;
 /* `dirfd` is the store directory (not kept); packs/ is made if missing. Nothing is scanned. Stats may be NULL. */
 int chunk_store_open(int dirfd, const uint8_t secret[CHUNK_SECRET_LEN], struct stats *stats, struct chunk_store **ret,
 		     struct err *err);
+/* New packs end before size_max (tests: small ones, so that many come and go). Before there is a writer. */
+void chunk_store_limit_packs(struct chunk_store *cs, uint64_t size_max);
 /* Every writer must have been freed. */
 void chunk_store_free(struct chunk_store *cs);
 /* To be called once after opening, before there is a writer: removes packs that a crash left, with ids never

@@ -19,6 +19,7 @@
  * Memory mapping is not offered (methods version 2): what is mapped cannot be checked. */
 #include "store/meta/vfs.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -139,7 +140,11 @@ static int shim_sync(sqlite3_file *f, int flags)
 {
 	int rc = hooked(shim(f), IO_SYNC, 0, 0, SQLITE_IOERR_FSYNC);
 
-	return rc ? rc : real_of(f)->pMethods->xSync(real_of(f), flags);
+	if (!rc)
+		rc = real_of(f)->pMethods->xSync(real_of(f), flags);
+	if (!rc && shim(f)->hooked)
+		io_synced(shim(f)->path);
+	return rc;
 }
 
 static int shim_file_size(sqlite3_file *f, sqlite3_int64 *ret)
@@ -233,7 +238,7 @@ static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *f, i
 	s->path = name;
 	s->has_sums = (flags & SQLITE_OPEN_MAIN_DB) != 0;
 	s->hooked = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) != 0;
-	rc = hooked(s, IO_OPEN, 0, 0, SQLITE_CANTOPEN);
+	rc = hooked(s, IO_OPEN, 0, flags & SQLITE_OPEN_CREATE ? O_CREAT : 0, SQLITE_CANTOPEN);
 	if (!rc)
 		rc = below()->xOpen(below(), name, s->real, flags, ret_flags);
 	/* SQLite closes what has methods, even after an error. */

@@ -10,7 +10,6 @@
 #include "store/volume/store_internal.h"
 
 #define LATE_ROUNDS 3
-#define WAL_RESET_SIZE (64 * MIB)
 
 /* A file that a rename put in another's place and whose data is neither in extents nor in the journal. Lock held. */
 static struct file *late_file(struct store *s)
@@ -127,7 +126,7 @@ static int commit_once(struct store *s, bool reset_wal)
 
 int commit_with_drain_lock(struct store *s)
 {
-	bool reset = meta_wal_size(s->meta) > WAL_RESET_SIZE;
+	bool reset = meta_wal_size(s->meta) > s->wal_size_max;
 	int ret = commit_once(s, false);
 
 	if (ret || !reset)

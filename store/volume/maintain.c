@@ -8,7 +8,6 @@
 #include "store/volume/store_internal.h"
 
 #define PUNCH_ROWS 256
-#define CHECKPOINT_SIZE (16 * MIB)
 #define IDLE_MS 1000
 
 _Static_assert(CHUNK_RECORD_HEADER_LEN == PACK_RECORD_HEADER_LEN, "store/meta counts record headers");
@@ -220,7 +219,7 @@ static int dead_chunks_step(struct store *s, bool *ret_more)
 
 static int checkpoint_step(struct store *s)
 {
-	if (meta_wal_size(s->meta) <= CHECKPOINT_SIZE)
+	if (meta_wal_size(s->meta) <= s->wal_size_max / 4)
 		return 0;
 	LOCK_SCOPE(&s->drain_lock); /* commits checkpoint too, and only one may at a time */
 	return meta_checkpoint(s->meta);

@@ -90,22 +90,42 @@ static int write_settings(const char *dir, struct err *err)
 	return ret;
 }
 
+/* Makes a folder, and makes its name durable. */
+static int make_dir(const char *path, mode_t mode)
+{
+	char parent[4096];
+	AUTO_CLOSE int fd = -1;
+	char *slash;
+	int ret = io_mkdirat(IO_SMALL, AT_FDCWD, path, mode);
+
+	if (ret)
+		return ret == -EEXIST ? 0 : ret;
+	(void)snprintf(parent, sizeof parent, "%s", path);
+	slash = strrchr(parent, '/');
+	if (slash)
+		slash[slash == parent] = 0;
+	ret = io_open(IO_SMALL, AT_FDCWD, slash ? parent : ".", O_RDONLY | O_DIRECTORY, 0, &fd);
+	return ret ? ret : io_fsync_dir(IO_SMALL, fd);
+}
+
 static int make_dirs(const char *dir)
 {
 	char path[4096];
 	char *p;
+	int ret = 0;
 
 	if (snprintf(path, sizeof path, "%s", dir) >= (int)sizeof path)
 		return -ENAMETOOLONG;
-	for (p = path + 1; *p; p++) {
+	for (p = path + strlen(path) - 1; p > path && *p == '/'; p--)
+		*p = 0;
+	for (p = path + 1; *p && !ret; p++) {
 		if (*p != '/')
 			continue;
 		*p = 0;
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
+		ret = make_dir(path, 0755);
 		*p = '/';
 	}
-	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
+	return ret ? ret : make_dir(path, 0700);
 }
 
 int store_init(const char *dir, struct err *err)
@@ -200,8 +220,11 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 	if (ret)
 		return err_set(err, -ret, "%s: the database lacks the store's settings", s->dir);
 	ret = chunk_store_open(s->dirfd, secret, &s->stats, &s->chunks, err);
+	if (!ret && opts->pack_size)
+		chunk_store_limit_packs(s->chunks, opts->pack_size);
 	if (!ret)
-		ret = journal_open(s->dirfd, s->id, JOURNAL_SEGMENT_SIZE, &s->stats, &s->journal, err);
+		ret = journal_open(s->dirfd, s->id, opts->journal_size ? opts->journal_size : JOURNAL_SEGMENT_SIZE, &s->stats, &s->journal,
+				   err);
 	if (!ret && opts->ring_fd >= 0)
 		ret = ring_attach(opts->ring_fd, &s->ring);
 	s->recovering = true;
@@ -305,6 +328,7 @@ static struct store *store_new(const char *dir, const struct store_options *opts
 		return NULL;
 	s->dirfd = s->lock_fd = -1;
 	s->flags = opts->flags;
+	s->wal_size_max = opts->wal_size ? opts->wal_size : WAL_SIZE_MAX;
 	s->generation = 1;
 	s->keep_orphans = true;
 	s->commit_interval_ms = opts->commit_interval_ms ? opts->commit_interval_ms : COMMIT_INTERVAL_MS;

@@ -33,6 +33,9 @@ struct store_options {
 	size_t ring_size;       /* 0: RING_SIZE_DEFAULT */
 	int ring_fd;            /* -1: a new ring; else an earlier daemon's, whose records are applied */
 	unsigned commit_interval_ms; /* 0: COMMIT_INTERVAL_MS */
+	/* For tests, so that what is rare happens often. 0: as limits.h says. */
+	uint64_t journal_size; /* of a segment, when the store is opened for the first time */
+	uint64_t pack_size, wal_size;
 };
 #define STORE_OPTIONS_DEFAULT ((struct store_options){.ring_fd = -1})
 

@@ -5,7 +5,7 @@
  *   drain_lock     one drain at a time: a commit, or a file drained for its fsync. Everything that moves chunks from packs to the
  *                  free list holds it too, so that a chunk found by hash stays until its extents are in. Held across I/O.
  *   lock           the store lock: meta, ring, journal_append, files, numbers. Not held across a flush or pack I/O, but for two
- *                  things: a cut stores what little is left to drain under it (unflushed), and about once in WAL_RESET_SIZE of
+ *                  things: a cut stores what little is left to drain under it (unflushed), and about once in WAL_SIZE_MAX of
  *                  WAL a commit finishes the checkpoint under it, so that the WAL can start over.
  *   (the journal's and the chunk store's own locks are leaves)
  *
@@ -81,6 +81,7 @@ struct store {
 	int dirfd;
 	int lock_fd;
 	unsigned flags;
+	uint64_t wal_size_max;
 	uint8_t id[16];
 	struct stats stats;
 

@@ -35,6 +35,7 @@ static int teardown(void **state)
 	io_set_hook(NULL, NULL);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		(void)unlinkat(dirfd_, names[i], 0);
+	(void)unlinkat(dirfd_, "folder", AT_REMOVEDIR);
 	(void)close(dirfd_);
 	return rmdir(dir_path);
 }
@@ -245,9 +246,48 @@ static void hook_sees_every_operation(void **state)
 	assert_int_equal(io_ftruncate(IO_PACK, fd, 0), 0);
 	assert_int_equal(io_renameat(IO_PACK, dirfd_, "f", "g"), 0);
 	assert_int_equal(io_unlinkat(IO_PACK, dirfd_, "g"), 0);
+	assert_int_equal(io_mkdirat(IO_PACK, dirfd_, "folder", 0700), 0);
 	io_set_hook(NULL, NULL);
 	for (int op = 0; op < IO_OP_COUNT; op++)
 		assert_int_equal(plan.seen[op], op == IO_READ || op == IO_SYNC ? 2 : 1);
+	assert_int_equal(io_close(IO_PACK, fd), 0);
+}
+
+struct witness {
+	unsigned syncs;
+	int fd;
+};
+
+static void witness_sync(void *arg, const char *path, int fd)
+{
+	struct witness *w = arg;
+
+	(void)path;
+	w->syncs++;
+	w->fd = fd;
+}
+
+/* The witness hears of syncs that succeeded, and of no other. */
+static void witness_hears_of_syncs(void **state)
+{
+	struct plan plan = {0};
+	struct witness w = {0};
+	int fd = open_file();
+
+	(void)state;
+	io_set_hook(plan_hook, &plan);
+	io_set_witness(witness_sync, &w);
+	assert_int_equal(io_pwrite(IO_PACK, fd, "x", 1, 0), 0);
+	assert_int_equal(w.syncs, 0);
+	assert_int_equal(io_fdatasync(IO_PACK, fd), 0);
+	assert_true(w.syncs == 1 && w.fd == fd);
+	plan.countdown = 1;
+	assert_int_equal(io_fdatasync(IO_PACK, fd), -EIO);
+	assert_int_equal(w.syncs, 1);
+	assert_int_equal(io_fsync_dir(IO_PACK, dirfd_), 0);
+	assert_true(w.syncs == 2 && w.fd == dirfd_);
+	io_set_witness(NULL, NULL);
+	io_set_hook(NULL, NULL);
 	assert_int_equal(io_close(IO_PACK, fd), 0);
 }
 
@@ -272,6 +312,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hook_sees_vectors, setup, teardown),
 		cmocka_unit_test_setup_teardown(replace_survives_faults, setup, teardown),
 		cmocka_unit_test_setup_teardown(hook_sees_every_operation, setup, teardown),
+		cmocka_unit_test_setup_teardown(witness_hears_of_syncs, setup, teardown),
 		cmocka_unit_test(random_differs),
 	};
 

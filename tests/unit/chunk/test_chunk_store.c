@@ -227,7 +227,7 @@ static void many_readers(void **state)
 	pthread_t threads[THREADS];
 	uint8_t data[5000];
 
-	f->cs->pack_size_max = 6000; /* one chunk each */
+	chunk_store_limit_packs(f->cs, 6000); /* one chunk each */
 	for (size_t i = 0; i < PACKS; i++) {
 		fixture_text(1000 + i, data, sizeof data);
 		assert_int_equal(fixture_add(f, data, sizeof data, 0, (int)i % 2), 0);

@@ -239,7 +239,7 @@ static void packs_roll_over(void **state)
 	struct stat st;
 	int fd;
 
-	f->cs->pack_size_max = MIB;
+	chunk_store_limit_packs(f->cs, MIB);
 	assert_int_equal(chunk_writer_pack(f->w), 0);
 	assert_int_equal(fixture_add(f, data, 20 * MIB, 0, 1), 0);
 	assert_true(f->last_pack >= 21);
@@ -384,7 +384,7 @@ static void faults(void **state)
 	struct fault fault;
 	int ret;
 
-	f->cs->pack_size_max = 2 * MIB;
+	chunk_store_limit_packs(f->cs, 2 * MIB);
 	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
 		int nth = 0;
 

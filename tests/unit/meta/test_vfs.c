@@ -224,6 +224,8 @@ struct seen {
 	unsigned writes[2], syncs[2]; /* of the database, of the WAL */
 	bool bad_sum;
 	int read_error;
+	bool unsynced[2]; /* as above: written since the last sync */
+	bool early;       /* something was written before what it rests on was on disk */
 };
 
 static int watch(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len, off_t off)
@@ -237,6 +239,11 @@ static int watch(void *arg, enum io_class cls, enum io_op op, const char *path, 
 		return 0;
 	s->writes[wal] += op == IO_WRITE;
 	s->syncs[wal] += op == IO_SYNC;
+	/* pages go to the database from a WAL that is on disk, and the WAL starts over when the database is */
+	if (op == IO_WRITE && (wal ? off == 0 && s->unsynced[0] : s->unsynced[1]))
+		s->early = true;
+	if (op == IO_WRITE || op == IO_SYNC)
+		s->unsynced[wal] = op == IO_WRITE;
 	if (op == IO_WRITE && !wal && *len == META_PAGE_SIZE) {
 		const uint8_t *page = data;
 
@@ -269,6 +276,33 @@ static void test_hook(void **state)
 	assert_true(seen.writes[0] > 0 && seen.syncs[0] > 0 && seen.syncs[1] > 0);
 	assert_false(seen.bad_sum);
 	io_set_hook(NULL, NULL);
+	fixture_close(&f);
+}
+
+/* Whatever is lost of what is not synced, either the WAL or the database has every page of a durable commit. */
+static void test_checkpoint_order(void **state)
+{
+	struct fixture f;
+	struct seen seen = {0};
+
+	(void)state;
+	fixture_open(&f);
+	io_set_hook(watch, &seen);
+	for (int i = 1; i <= 12; i++) {
+		struct value cols[] = {VI(1), VI(i), VI(1), VI(META_LIVE), VI(1), VI(1), VI(0), VI(0)};
+
+		assert_int_equal(meta_op_begin(f.m), 0);
+		assert_int_equal(row_put(f.m, T_EXTENT, cols), 0);
+		assert_int_equal(meta_op_end(f.m), 0);
+		assert_int_equal(meta_commit(f.m, (uint64_t)i, (uint64_t)i), 0);
+		if (i % 2)
+			assert_int_equal(meta_checkpoint(f.m), 0);
+		if (i % 3 == 0)
+			assert_int_equal(meta_reset_wal(f.m), 0);
+	}
+	io_set_hook(NULL, NULL);
+	assert_true(seen.writes[0] > 0 && seen.writes[1] > 0);
+	assert_false(seen.early);
 	fixture_close(&f);
 }
 
@@ -322,7 +356,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_format),	  cmocka_unit_test(test_flipped_bit),
 		cmocka_unit_test(test_misplaced_page), cmocka_unit_test(test_rot_in_transaction), cmocka_unit_test(test_integrity_reads_everything),
-		cmocka_unit_test(test_hook),	  cmocka_unit_test(test_read_error),
+		cmocka_unit_test(test_hook),	  cmocka_unit_test(test_checkpoint_order), cmocka_unit_test(test_read_error),
 		cmocka_unit_test(test_empty_and_garbage),
 	};
 
