@@ -6,8 +6,9 @@
 #include "store/meta/branch.h"
 
 /* A hidden volume is there, with its snapshots, but no name leads to it and no listing shows it: it was removed (TRASH), or is
- * being filled or read by something that will end (DRAFT: dropped when a store is opened). Its name is free for others. */
-enum { VOLUME_TRASH = 1, VOLUME_DRAFT = 2 };
+ * being filled or read by something that will end (DRAFT: dropped when a store is opened). Its name is free for others. A TMPFS volume's
+ * files are in memory, outside the store, which has its snapshots. */
+enum { VOLUME_TRASH = 1, VOLUME_DRAFT = 2, VOLUME_TMPFS = 4 };
 struct volume_row {
 	int64_t id;
 	char name[VOLUME_NAME_MAX + 1];

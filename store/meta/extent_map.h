@@ -52,4 +52,9 @@ struct extent_cursor {
 };
 int extent_held_slice(struct meta *m, int64_t branch, struct extent_cursor *at, unsigned max_rows, double *bytes, unsigned *ret_rows);
 
+/* One branch's references to chunks, a slice at a time: up to `max` rows after the cursor (all-zero at first), those
+ * that refer to nothing and, with an `epoch`, those that this view does not show left out. *ret_done at the end. */
+int extent_refs(struct meta *m, int64_t branch, int64_t epoch_or_0, struct extent_cursor *cursor, unsigned max,
+		uint64_t *ret_chunks, unsigned *ret_n, bool *ret_done);
+
 #endif

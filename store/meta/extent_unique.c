@@ -44,3 +44,35 @@ int extent_held_slice(struct meta *m, int64_t branch, struct extent_cursor *at, 
 	*ret_rows = rows;
 	return 0;
 }
+
+int extent_refs(struct meta *m, int64_t branch, int64_t epoch_or_0, struct extent_cursor *cursor, unsigned max,
+		uint64_t *ret_chunks, unsigned *ret_n, bool *ret_done)
+{
+	struct extent_cursor at = *cursor;
+	unsigned rows = 0, n = 0;
+	sqlite3_stmt *st;
+	int ret = sql_stmt(m, SQL_EXTENT_REFS, &st);
+
+	if (ret)
+		return ret;
+	(void)sqlite3_bind_int64(st, 1, branch);
+	(void)sqlite3_bind_int64(st, 2, at.ino);
+	(void)sqlite3_bind_int64(st, 3, at.off);
+	(void)sqlite3_bind_int64(st, 4, at.until);
+	(void)sqlite3_bind_int64(st, 5, max);
+	while (!(ret = sql_step(m, st))) {
+		int64_t since = sqlite3_column_int64(st, 3), chunk = sqlite3_column_int64(st, 4);
+
+		at = (struct extent_cursor){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
+						 sqlite3_column_int64(st, 2)};
+		rows++;
+		if (chunk && (!epoch_or_0 || (since <= epoch_or_0 && at.until > epoch_or_0)))
+			ret_chunks[n++] = (uint64_t)chunk;
+	}
+	if (ret < 0)
+		return ret;
+	*cursor = at;
+	*ret_n = n;
+	*ret_done = rows < max;
+	return 0;
+}

@@ -163,6 +163,8 @@ SQL(REAP_EXTENT, "SELECT ino, off, chunk" OF_UNTIL(extent))
 SQL(FLATTEN_HIDDEN_SINCE, "SELECT since FROM inode WHERE branch=?1 AND ino=?2 AND (mode=0 OR inherit<=?3) ORDER BY until LIMIT 1")
 
 /* --- extent_unique.c --- */
+SQL(EXTENT_REFS, "SELECT ino, off, until, since, chunk FROM extent WHERE branch=?1 AND (ino,off,until)>(?2,?3,?4)"
+		 " ORDER BY ino, off, until LIMIT ?5")
 SQL(EXTENT_UNIQUE, "SELECT coalesce(sum(len), 0) FROM extent INDEXED BY extent_history WHERE branch=?1 AND until>?2 AND until<=?3"
 		   " AND since>?4 AND since<=?5 AND chunk<>0")
 

@@ -192,6 +192,10 @@ int snapshot_clone(struct store *s, const char *volume, const char *snapshot, co
 	struct cut_times unused;
 	int r = volume_name_check("volume", new_name, err);
 
+	if (!r)
+		r = volume_options_check(c.opts, NULL, err);
+	if (!r && c.opts->set & VOLUME_SET_TYPE)
+		r = err_set(err, EINVAL, "a clone lies in the store: it cannot have a type");
 	if (r)
 		return r;
 	r = instant_run(s, clone_in, &c, times ? times : &unused);

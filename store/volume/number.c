@@ -6,6 +6,11 @@ void numbers_changed(struct store *s)
 	s->generation++;
 }
 
+uint64_t volume_generation(struct store *s)
+{
+	return s->generation;
+}
+
 static int fill_slot(struct store *s, uint32_t number, struct number_slot *slot)
 {
 	struct number_row row;

@@ -98,7 +98,7 @@ struct store {
 	struct ring_pos journal_pos; /* the next ring record to go into the journal */
 	struct file *files[FILE_BUCKETS];
 	struct file *dirty;
-	uint64_t generation; /* of the number cache */
+	_Atomic uint64_t generation; /* of the number cache; read without the lock by volume_generation */
 	struct number_slot numbers[NUMBER_CACHE];
 	bool held;           /* a commit that cannot keep up with late renames holds mutating operations back */
 	bool keep_orphans;

@@ -136,6 +136,7 @@ int volume_fill(struct store *s, const struct volume_row *vol, struct volume_inf
 		.quota_bytes = vol->quota_bytes,
 		.quota_inodes = vol->quota_inodes,
 		.compression = vol->compression,
+		.tmpfs = vol->flags & VOLUME_TMPFS,
 		.depth = branch_depth(b),
 		.open_writers = volume_open_writers(s, vol->id),
 	};
@@ -150,12 +151,14 @@ int volume_fill(struct store *s, const struct volume_row *vol, struct volume_inf
 
 void volume_apply_options(struct volume_row *vol, const struct volume_options *opts)
 {
-	if (opts->set & VOLUME_SET_QUOTA)
+	if (opts->set & (VOLUME_SET_QUOTA | VOLUME_SET_SIZE))
 		vol->quota_bytes = opts->quota_bytes;
 	if (opts->set & VOLUME_SET_QUOTA_INODES)
 		vol->quota_inodes = opts->quota_inodes;
 	if (opts->set & VOLUME_SET_COMPRESSION)
 		vol->compression = opts->compression;
+	if (opts->set & VOLUME_SET_TYPE && opts->tmpfs)
+		vol->flags |= VOLUME_TMPFS;
 }
 
 int volume_apply_root(struct tx *tx, struct branch *b, uint64_t root_ino, const struct volume_options *opts)
@@ -211,7 +214,7 @@ int volume_insert(struct tx *tx, const char *name, struct branch *b, uint64_t ro
 static int create_in(struct tx *tx, const char *name, const struct volume_options *opts, struct volume_info *ret, struct err *err)
 {
 	struct store *s = tx->s;
-	uint32_t mode = (opts->set & VOLUME_SET_MODE) ? opts->mode : 0755;
+	uint32_t mode = (opts->set & VOLUME_SET_MODE) ? opts->mode : opts->tmpfs ? 01777 : 0755;
 	uint32_t uid = (opts->set & VOLUME_SET_UID) ? opts->uid : 0;
 	uint32_t gid = (opts->set & VOLUME_SET_GID) ? opts->gid : 0;
 	struct volume_row vol;
@@ -239,6 +242,9 @@ int volume_create(struct store *s, const char *name, const struct volume_options
 
 	if (!opts)
 		opts = &none;
+	r = volume_options_check(opts, NULL, err);
+	if (r)
+		return r;
 	if (opts->set & VOLUME_SET_FROM) {
 		r = snapshot_name_parse(opts->from, &from, err);
 		return r ? r : snapshot_clone(s, from.volume, from.snapshot, name, opts, ret, &times, err);
@@ -419,7 +425,9 @@ int volume_rename(struct store *s, const char *old_name, const char *new_name, s
 
 	if (r)
 		return err_set(err, -r, "renaming the volume failed: %s", err_name(-r));
-	r = tx_end(&tx, rename_in(s, old_name, new_name, err));
+	r = rename_in(s, old_name, new_name, err);
+	numbers_changed(s);
+	r = tx_end(&tx, r);
 	if (!r)
 		r = file_sync_meta(s);
 	return r && err && !err->code ? err_set(err, -r, "renaming the volume '%s' failed: %s", old_name, err_name(-r)) : r;
@@ -432,11 +440,14 @@ static int set_in(struct tx *tx, const char *name, const struct volume_options *
 	struct branch *b;
 	int r;
 
-	if (opts->set & VOLUME_SET_FROM)
-		return err_set(err, EINVAL, "'from' can be given only when a volume is created");
 	r = volume_find(s, name, &vol, err);
 	if (r)
 		return r;
+	r = volume_options_check(opts, &vol, err);
+	if (r) {
+		volume_row_free(&vol);
+		return r;
+	}
 	volume_apply_options(&vol, opts);
 	b = branch_get(s->meta, vol.branch);
 	r = volume_put(s->meta, &vol);

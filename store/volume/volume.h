@@ -12,6 +12,7 @@ struct volume_info {
 	int64_t bytes, inodes;
 	int64_t quota_bytes, quota_inodes; /* 0: none */
 	int32_t compression;
+	bool tmpfs; /* lives in a tmpfs of quota_bytes, which is the daemon's business; what is here are saved copies */
 	unsigned depth;     /* of its lineage */
 	unsigned snapshots; /* how many */
 	char newest_snapshot[VOLUME_NAME_MAX + 1];
@@ -28,6 +29,8 @@ enum {
 	VOLUME_SET_GID = 16,
 	VOLUME_SET_MODE = 32,
 	VOLUME_SET_FROM = 64,
+	VOLUME_SET_TYPE = 128,
+	VOLUME_SET_SIZE = 256,
 };
 struct volume_options {
 	unsigned set;
@@ -35,9 +38,9 @@ struct volume_options {
 	int32_t compression; /* 0 none, 1..19 zstd */
 	uint32_t uid, gid, mode; /* of the volume's root directory */
 	char from[2 * VOLUME_NAME_MAX + 2]; /* VOL[@SNAP]: a clone */
+	bool tmpfs;                         /* by type; its `size` is in quota_bytes */
 };
-/* Parses one "key=value" into *opts: quota quota-inodes compression uid gid mode from. Unknown and malformed ones are refused with the list
- * of known ones. */
+/* Parses one "key=value" into *opts. Unknown and malformed ones are refused, and the hint lists the known ones with the form of their values. */
 int volume_option_parse(struct volume_options *opts, const char *key, const char *value, struct err *err);
 /* "10G" -> bytes; K M G T P are powers of 1024, with an optional "B" or "iB". */
 int volume_size_parse(const char *text, int64_t *ret, struct err *err);
@@ -53,6 +56,17 @@ int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct
 /* Removes the volume and its snapshots (-EBUSY when one is held, or files are open for writing unless force). */
 int volume_remove(struct store *s, const char *name, bool force, struct err *err);
 int volume_rename(struct store *s, const char *old_name, const char *new_name, struct err *err);
+/* Changes whenever the set of volumes, their names, options or states may have (snapshots taken and dropped included); takes no
+ * lock. What was read after asking for it is current for as long as it stays the same. */
+uint64_t volume_generation(struct store *s);
+
+/* What the volume refers to with its snapshots, as stored (compressed): by it alone, so that removing it frees them, and also by
+ * others. Walks all its extent rows in slices, so it belongs in a background thread; `stop` (may be NULL) ends it with -ECANCELED, a
+ * change of its lineage with -EAGAIN. */
+struct volume_sizes {
+	int64_t unique_bytes, shared_bytes;
+};
+int volume_sizes(struct store *s, int64_t volume_id, const _Atomic bool *stop, struct volume_sizes *ret);
 int volume_set(struct store *s, const char *name, const struct volume_options *opts, struct err *err);
 
 #endif

@@ -13,6 +13,8 @@ int volume_fill(struct store *s, const struct volume_row *vol, struct volume_inf
 /* A row with fresh id and numbers on the given branch; options applied; put. In a transaction. */
 int volume_insert(struct tx *tx, const char *name, struct branch *b, uint64_t root_ino, const struct volume_options *opts,
 		  struct volume_row *ret);
+/* Whether options go together, and with the volume that they are for when there is one. */
+int volume_options_check(const struct volume_options *opts, const struct volume_row *now_or_null, struct err *err);
 void volume_apply_options(struct volume_row *vol, const struct volume_options *opts);
 /* Puts uid, gid and mode of the options on a volume's root directory. */
 int volume_apply_root(struct tx *tx, struct branch *b, uint64_t root_ino, const struct volume_options *opts);

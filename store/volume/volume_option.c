@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/volume/store_internal.h"
+#include "store/volume/volume_internal.h"
 
 int volume_name_check(const char *what, const char *name, struct err *err)
 {
@@ -121,33 +121,88 @@ static int set_from(struct volume_options *o, const char *value, struct err *err
 	return ret;
 }
 
+static int set_type(struct volume_options *o, const char *value, struct err *err)
+{
+	if (strcmp(value, "tmpfs"))
+		return err_set(err, EINVAL, "type '%.40s' is not known: tmpfs is the only one to ask for", value);
+	o->tmpfs = true;
+	return 0;
+}
+
+static int set_size(struct volume_options *o, const char *value, struct err *err)
+{
+	int ret = volume_size_parse(value, &o->quota_bytes, err);
+
+	return !ret && !o->quota_bytes ? err_set(err, EINVAL, "size '%.40s' leaves room for nothing", value) : ret;
+}
+
 static const struct {
-	const char *key;
+	const char *key, *form;
 	unsigned bit;
 	int (*set)(struct volume_options *o, const char *value, struct err *err);
 } options[] = {
-	{"quota", VOLUME_SET_QUOTA, set_quota},
-	{"quota-inodes", VOLUME_SET_QUOTA_INODES, set_quota_inodes},
-	{"compression", VOLUME_SET_COMPRESSION, set_compression},
-	{"uid", VOLUME_SET_UID, set_uid},
-	{"gid", VOLUME_SET_GID, set_gid},
-	{"mode", VOLUME_SET_MODE, set_mode},
-	{"from", VOLUME_SET_FROM, set_from},
+	{"quota", "10G", VOLUME_SET_QUOTA, set_quota},
+	{"quota-inodes", "1M", VOLUME_SET_QUOTA_INODES, set_quota_inodes},
+	{"compression", "none|zstd:1…zstd:19", VOLUME_SET_COMPRESSION, set_compression},
+	{"uid", "999", VOLUME_SET_UID, set_uid},
+	{"gid", "999", VOLUME_SET_GID, set_gid},
+	{"mode", "0750", VOLUME_SET_MODE, set_mode},
+	{"from", "VOL[@SNAP]", VOLUME_SET_FROM, set_from},
+	{"type", "tmpfs", VOLUME_SET_TYPE, set_type},
+	{"size", "64M", VOLUME_SET_SIZE, set_size},
 };
+#define N_OPTIONS (sizeof options / sizeof *options)
+
+static void hint_options(struct err *err)
+{
+	char text[ERR_TEXT_MAX] = "";
+	size_t i, at = 0;
+
+	for (i = 0; i < N_OPTIONS && at < sizeof text; i++)
+		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s=%s", i ? ", " : "", options[i].key, options[i].form);
+	err_hint(err, "known options: %s", text);
+}
 
 int volume_option_parse(struct volume_options *opts, const char *key, const char *value, struct err *err)
 {
 	size_t i;
+	int ret = -EINVAL;
 
-	for (i = 0; i < sizeof options / sizeof *options; i++) {
-		if (strcmp(options[i].key, key))
-			continue;
-		opts->set |= options[i].bit;
-		return options[i].set(opts, value, err);
+	for (i = 0; i < N_OPTIONS && strcmp(options[i].key, key); i++)
+		;
+	if (i == N_OPTIONS) {
+		err_set(err, EINVAL, "unknown volume option '%.60s'", key);
+	} else {
+		ret = options[i].set(opts, value, err);
+		if (!ret)
+			opts->set |= options[i].bit;
 	}
-	err_set(err, EINVAL, "unknown volume option '%.60s'", key);
-	err_hint(err, "known options: quota, quota-inodes, compression, uid, gid, mode, from");
-	return -EINVAL;
+	if (ret)
+		hint_options(err);
+	return ret;
+}
+
+int volume_options_check(const struct volume_options *opts, const struct volume_row *now_or_null, struct err *err)
+{
+	bool tmpfs = now_or_null ? now_or_null->flags & VOLUME_TMPFS : opts->tmpfs;
+
+	if (now_or_null && opts->set & VOLUME_SET_FROM)
+		return err_set(err, EINVAL, "'from' can be given only when a volume is created");
+	if (now_or_null && opts->set & VOLUME_SET_TYPE && !tmpfs)
+		return err_set(err, EINVAL, "a volume's type cannot be changed");
+	if (!tmpfs && opts->set & VOLUME_SET_SIZE) {
+		err_set(err, EINVAL, "size is for volumes with type=tmpfs");
+		err_hint(err, "quota limits a volume in the store");
+		return -EINVAL;
+	}
+	if (tmpfs && opts->set & (VOLUME_SET_QUOTA | VOLUME_SET_QUOTA_INODES)) {
+		err_set(err, EINVAL, "a tmpfs has no quota");
+		err_hint(err, "size limits it");
+		return -EINVAL;
+	}
+	if (tmpfs && opts->set & VOLUME_SET_FROM)
+		return err_set(err, EINVAL, "a tmpfs begins empty: from and type=tmpfs do not go together");
+	return 0;
 }
 
 int snapshot_name_parse(const char *text, struct snapshot_name *ret, struct err *err)
