@@ -183,7 +183,6 @@ int api_start(struct daemon *d, struct api **ret, struct err *err)
 	if (!api)
 		return err_set(err, ENOMEM, "out of memory");
 	api->d = d;
-	(void)pthread_mutex_init(&api->replace_lock, NULL);
 	r = jobs_new(&api->jobs);
 	if (r)
 		(void)err_set(err, -r, "the API: %s", err_name(-r));
@@ -203,6 +202,5 @@ void api_stop(struct api *api)
 		return;
 	http_stop(api->http);
 	jobs_free(api->jobs);
-	(void)pthread_mutex_destroy(&api->replace_lock);
 	free(api);
 }

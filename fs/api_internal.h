@@ -3,7 +3,6 @@
 #define VARVE_FS_API_INTERNAL_H
 
 #include <jansson.h>
-#include <pthread.h>
 
 #include "fs/api.h"
 #include "fs/http.h"
@@ -14,8 +13,6 @@ struct api {
 	struct daemon *d;
 	struct http_server *http;
 	struct jobs *jobs;
-	/* One rollback or removal at a time: they look who uses the volume, then replace it. */
-	pthread_mutex_t replace_lock;
 };
 
 /* One request: what the path's '*' stood for, and the body, an object (an empty one when none was sent). */
@@ -73,12 +70,5 @@ json_t *api_json_text(const char *bytes);
 int api_options(json_t *object_or_null, struct volume_options *ret, struct err *err);
 /* The answer, or -ENOMEM when it could not be made; `status` otherwise. Takes the reference. */
 int api_answer(struct api_answer *ret, json_t *json_or_null, int status, struct err *err);
-
-/* Fills a cloned volume: fence, cut, and telling the kernel. *ret_json is the route's answer. */
-int api_clone_volume(struct api *api, const char *volume, const char *snapshot, const char *name,
-		     const struct volume_options *opts, struct volume_info *ret, uint64_t *ret_fence_us,
-		     struct cut_times *ret_times, struct err *err);
-/* Adds who has files of the volume open for writing to an -EBUSY error. */
-void api_name_writers(struct api *api, const char *volume, int64_t volume_id, const char *what_to_do, struct err *err);
 
 #endif

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "fs/api_internal.h"
+#include "fs/tmpfs.h"
+#include "fs/uses.h"
+#include "fs/volumes.h"
 
 int api_unpack(const struct api_request *r, struct err *err, const char *fmt, ...)
 {
@@ -71,19 +74,23 @@ json_t *api_json_space(const struct store_space *s)
 
 json_t *api_json_volume(struct api *api, const struct volume_info *v)
 {
-	char compression[16] = "none";
-	char mountpoint[PATH_MAX + VOLUME_NAME_MAX + 2];
+	int64_t bytes = v->bytes, inodes = v->inodes;
+	char compression[16] = "none", mountpoint[PATH_MAX];
 
 	if (v->compression)
 		(void)snprintf(compression, sizeof compression, "zstd:%" PRId32, v->compression);
-	(void)snprintf(mountpoint, sizeof mountpoint, "%s/%s", api->d->options.mount, v->name);
-	return json_pack("{s:s,s:I,s:s, s:I,s:I, s:I,s:I, s:s,s:i, s:i,s:s, s:s,s:i}",
+	volumes_mountpoint(api->d, v->name, v->tmpfs, mountpoint);
+	if (v->tmpfs)
+		(void)tmpfs_usage(api->d, v->name, &bytes, &inodes);
+	return json_pack("{s:s,s:I,s:s,s:s, s:I,s:I, s:I,s:I, s:s,s:i, s:i,s:s, s:s,s:i,s:i}",
 			 "name", v->name, "created", (json_int_t)v->created, "mountpoint", mountpoint,
-			 "bytes", (json_int_t)v->bytes, "inodes", (json_int_t)v->inodes,
+			 "type", v->tmpfs ? "tmpfs" : "store",
+			 "bytes", (json_int_t)bytes, "inodes", (json_int_t)inodes,
 			 "quota", (json_int_t)v->quota_bytes, "quota_inodes", (json_int_t)v->quota_inodes,
 			 "compression", compression, "depth", (int)v->depth,
 			 "snapshots", (int)v->snapshots, "newest_snapshot", v->newest_snapshot,
-			 "origin", v->origin, "open_writers", (int)v->open_writers);
+			 "origin", v->origin, "open_writers", (int)v->open_writers,
+			 "mounts", (int)uses_count(api->d->uses, v->id));
 }
 
 json_t *api_json_snapshot(const struct snapshot_info *s)

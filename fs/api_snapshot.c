@@ -7,7 +7,10 @@
 #include <sys/stat.h>
 
 #include "fs/api_internal.h"
+#include "fs/holders.h"
 #include "fs/invalidate.h"
+#include "fs/tmpfs.h"
+#include "fs/volumes.h"
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
@@ -42,6 +45,7 @@ struct creation {
 	struct snapshot_info *made;
 	int64_t *volumes;
 	uint64_t *roots;
+	bool *in_memory; /* a tmpfs: its files are copied first */
 	size_t n;
 };
 
@@ -51,6 +55,7 @@ static void creation_free(struct creation *c)
 	free(c->made);
 	free(c->volumes);
 	free(c->roots);
+	free(c->in_memory);
 }
 
 static int parse_creation(struct api *api, const struct api_request *r, struct creation *c, struct err *err)
@@ -69,7 +74,8 @@ static int parse_creation(struct api *api, const struct api_request *r, struct c
 	c->made = calloc(c->n, sizeof *c->made);
 	c->volumes = calloc(c->n, sizeof *c->volumes);
 	c->roots = calloc(c->n, sizeof *c->roots);
-	if (!c->names || !c->made || !c->volumes || !c->roots)
+	c->in_memory = calloc(c->n, sizeof *c->in_memory);
+	if (!c->names || !c->made || !c->volumes || !c->roots || !c->in_memory)
 		return err_set(err, ENOMEM, "out of memory");
 	json_array_foreach(list, i, item) {
 		const struct api_request one = {.body = item};
@@ -86,24 +92,53 @@ static int parse_creation(struct api *api, const struct api_request *r, struct c
 		(void)snprintf(c->names[i].snapshot, sizeof c->names[i].snapshot, "%s", name);
 		c->volumes[i] = v.id;
 		c->roots[i] = v.root_node;
+		c->in_memory[i] = v.tmpfs;
 	}
 	return 0;
 }
 
 static json_t *json_creation(const struct creation *c, uint64_t fence_us, const struct cut_times *times)
 {
-	json_t *list = json_array();
+	json_t *list = json_array(), *copied = json_array();
 	size_t i;
 	int bad = 0;
 
-	for (i = 0; i < c->n; i++)
+	for (i = 0; i < c->n; i++) {
 		bad |= json_array_append_new(list, api_json_snapshot(&c->made[i]));
+		if (c->in_memory[i])
+			bad |= json_array_append_new(copied, json_string(c->names[i].volume));
+	}
 	if (bad) {
 		json_decref(list);
+		json_decref(copied);
 		return NULL;
 	}
-	return json_pack("{s:o,s:I,s:o}", "snapshots", list, "fence_us", (json_int_t)fence_us, "cut",
-			 api_json_cut(times));
+	return json_pack("{s:o,s:o,s:I,s:o}", "snapshots", list, "copied", copied, "fence_us", (json_int_t)fence_us,
+			 "cut", api_json_cut(times));
+}
+
+/* What lives in memory comes into the store: not at one instant, unlike all that is in the store already. */
+static int save_tmpfs(struct daemon *d, const struct creation *c, struct err *err)
+{
+	struct snapshot_info s;
+	struct volume_info v;
+	struct err ignored;
+	size_t i;
+	int bad = 0;
+
+	for (i = 0; i < c->n && !bad; i++) {
+		if (!c->in_memory[i])
+			continue;
+		LOCK_SCOPE(&d->replace_lock);
+		/* a name that is taken is refused by snapshot_create, before anything is copied for it */
+		if (*c->names[i].snapshot &&
+		    !snapshot_get(d->store, c->names[i].volume, c->names[i].snapshot, &s, &ignored))
+			return 0;
+		bad = volume_get(d->store, c->names[i].volume, &v, err);
+		if (!bad)
+			bad = tmpfs_save(d, &v, err);
+	}
+	return bad;
 }
 
 int api_snapshot_create(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -115,6 +150,8 @@ int api_snapshot_create(struct api *api, const struct api_request *r, struct api
 	int bad;
 
 	bad = parse_creation(api, r, &c, err);
+	if (!bad)
+		bad = save_tmpfs(api->d, &c, err);
 	if (!bad)
 		bad = fence_run(api->d, c.volumes, c.n, &fence_us, err);
 	if (!bad)
@@ -202,6 +239,21 @@ static uint64_t fence_before_rollback(struct daemon *d, const struct volume_info
 	return us;
 }
 
+/* A tmpfs goes back by way of the store: what it holds becomes the state there that the rollback keeps. */
+static int save_before_rollback(struct daemon *d, const struct volume_info *v, bool live, struct err *err)
+{
+	char folder[PATH_MAX], who[ERR_TEXT_MAX / 2] = "";
+
+	tmpfs_path(d, v->name, folder);
+	if (!live)
+		holders_of_files(folder, who, sizeof who);
+	if (!*who)
+		return tmpfs_save(d, v, err);
+	(void)err_set(err, EBUSY, "files of %s are open: %s", v->name, who);
+	err_hint(err, "stop it, or roll back under it with --live");
+	return -EBUSY;
+}
+
 int api_rollback(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
 	struct daemon *d = api->d;
@@ -216,53 +268,39 @@ int api_rollback(struct api *api, const struct api_request *r, struct api_answer
 	bad = api_unpack(r, err, "{s:s,s?b}", "snapshot", &snapshot, "live", &live);
 	if (bad)
 		return bad;
-	LOCK_SCOPE(&api->replace_lock);
+	LOCK_SCOPE(&d->replace_lock);
 	bad = volume_get(d->store, volume, &v, err);
 	if (!bad)
 		bad = snapshot_get(d->store, volume, snapshot, &s, err);
+	if (!bad && v.tmpfs)
+		bad = save_before_rollback(d, &v, live, err);
 	if (bad)
 		return bad;
 	fence_us = fence_before_rollback(d, &v);
 	bad = snapshot_rollback(d->store, volume, snapshot, live, saved, &times, err);
 	if (bad == -EBUSY && !live)
-		api_name_writers(api, volume, v.id, "stop it, or roll back under it with --live", err);
+		holders_name_writers(d, volume, v.id, "stop it, or roll back under it with --live", err);
 	if (bad)
 		return bad;
 	invalidate_rollback(d, v.root_node, saved);
 	invalidate_snapshot(d, v.root_node, saved);
+	bad = v.tmpfs ? tmpfs_load(d, &v, err) : 0;
+	if (bad) {
+		err_hint(err, "what it held is in the snapshot %s@%s", volume, saved);
+		return bad;
+	}
 	return api_answer(ret,
 			  json_pack("{s:s,s:s,s:s,s:I,s:o}", "volume", volume, "snapshot", snapshot, "saved_as", saved,
 				    "fence_us", (json_int_t)fence_us, "cut", api_json_cut(&times)),
 			  200, err);
 }
 
-int api_clone_volume(struct api *api, const char *volume, const char *snapshot, const char *name,
-		     const struct volume_options *opts, struct volume_info *ret, uint64_t *ret_fence_us,
-		     struct cut_times *ret_times, struct err *err)
-{
-	struct volume_info v;
-	uint64_t fence_us = 0;
-	int bad = volume_get(api->d->store, volume, &v, err);
-
-	if (!bad && !*snapshot)
-		bad = fence_run(api->d, &v.id, 1, &fence_us, err);
-	if (!bad)
-		bad = snapshot_clone(api->d->store, volume, snapshot, name, opts, ret, ret_times, err);
-	if (bad)
-		return bad;
-	*ret_fence_us = fence_us;
-	invalidate_name(api->d, NODE_ROOT, name);
-	return 0;
-}
-
 int api_clone(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
 	struct volume_options opts = {0};
-	struct cut_times times = {0};
-	struct volume_info v;
+	struct volumes_made made;
 	const char *name, *snapshot = "";
 	json_t *options = NULL;
-	uint64_t fence_us = 0;
 	int bad;
 
 	bad = api_unpack(r, err, "{s:s,s?s,s?o}", "name", &name, "snapshot", &snapshot, "options", &options);
@@ -271,12 +309,12 @@ int api_clone(struct api *api, const struct api_request *r, struct api_answer *r
 	if (!bad && (opts.set & VOLUME_SET_FROM))
 		bad = err_set(err, EINVAL, "a clone's origin is not an option here");
 	if (!bad)
-		bad = api_clone_volume(api, r->args[0], snapshot, name, &opts, &v, &fence_us, &times, err);
+		bad = volumes_clone(api->d, r->args[0], snapshot, name, &opts, &made, err);
 	if (bad)
 		return bad;
 	return api_answer(ret,
-			  json_pack("{s:o,s:I,s:o}", "volume", api_json_volume(api, &v), "fence_us",
-				    (json_int_t)fence_us, "cut", api_json_cut(&times)),
+			  json_pack("{s:o,s:I,s:o}", "volume", api_json_volume(api, &made.volume), "fence_us",
+				    (json_int_t)made.fence_us, "cut", api_json_cut(&made.times)),
 			  201, err);
 }
 

@@ -5,13 +5,11 @@
 #include <string.h>
 
 #include "fs/api_internal.h"
-#include "fs/invalidate.h"
+#include "fs/holders.h"
+#include "fs/volumes.h"
 #include "store/base/cleanup.h"
-#include "store/base/log.h"
 #include "store/volume/file_io.h"
 
-#define WRITERS_NAMED_MAX 3
-#define COMMAND_MAX 64
 
 int api_volume_list(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
@@ -46,73 +44,40 @@ int api_volume_get(struct api *api, const struct api_request *r, struct api_answ
 	return answer_volume(api, r->args[0], ret, err);
 }
 
-/* The first two lines say where from; the volume's JSON gets how long the cut took. */
-static int create_clone(struct api *api, const char *name, struct volume_options *opts, struct api_answer *ret,
-			struct err *err)
+int api_volume_create(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
-	struct snapshot_name from;
-	struct volume_info v;
-	struct cut_times times = {0};
-	uint64_t fence_us = 0;
-	json_t *json;
-	int bad = snapshot_name_parse(opts->from, &from, err);
+	struct volume_options opts = {0};
+	struct volumes_made made;
+	const char *name;
+	json_t *options = NULL, *json;
+	int bad;
 
+	bad = api_unpack(r, err, "{s:s,s?o}", "name", &name, "options", &options);
+	if (!bad)
+		bad = api_options(options, &opts, err);
+	if (!bad)
+		bad = volumes_create(api->d, name, &opts, &made, err);
 	if (bad)
 		return bad;
-	opts->set &= ~(unsigned)VOLUME_SET_FROM;
-	bad = api_clone_volume(api, from.volume, from.snapshot, name, opts, &v, &fence_us, &times, err);
-	if (bad)
-		return bad;
-	json = api_json_volume(api, &v);
-	if (json && (json_object_set_new(json, "cut", api_json_cut(&times)) ||
-		     json_object_set_new(json, "fence_us", json_integer((json_int_t)fence_us)))) {
+	json = api_json_volume(api, &made.volume);
+	if (json && made.cloned &&
+	    (json_object_set_new(json, "cut", api_json_cut(&made.times)) ||
+	     json_object_set_new(json, "fence_us", json_integer((json_int_t)made.fence_us)))) {
 		json_decref(json);
 		json = NULL;
 	}
 	return api_answer(ret, json, 201, err);
 }
 
-int api_volume_create(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
-{
-	struct volume_options opts = {0};
-	struct volume_info v;
-	const char *name;
-	json_t *options = NULL;
-	int bad;
-
-	bad = api_unpack(r, err, "{s:s,s?o}", "name", &name, "options", &options);
-	if (!bad)
-		bad = api_options(options, &opts, err);
-	if (bad)
-		return bad;
-	if (opts.set & VOLUME_SET_FROM)
-		return create_clone(api, name, &opts, ret, err);
-	bad = volume_create(api->d->store, name, &opts, &v, err);
-	if (bad)
-		return bad;
-	invalidate_name(api->d, NODE_ROOT, name);
-	return api_answer(ret, api_json_volume(api, &v), 201, err);
-}
-
 int api_volume_remove(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
-	struct daemon *d = api->d;
-	const char *name = r->args[0], *force = http_query(r->http, "force");
+	const char *force = http_query(r->http, "force");
 	bool forced = force && *force && strcmp(force, "0") != 0;
 	struct volume_info v;
-	int bad;
+	int bad = volumes_remove(api->d, r->args[0], forced ? VOLUMES_FORCE : 0, &v, err);
 
-	LOCK_SCOPE(&api->replace_lock);
-	bad = volume_get(d->store, name, &v, err);
 	if (bad)
 		return bad;
-	bad = volume_remove(d->store, name, forced, err);
-	if (bad == -EBUSY && v.open_writers && !forced)
-		api_name_writers(api, name, v.id, "stop it, or remove with --force", err);
-	if (bad)
-		return bad;
-	/* all below it goes with it */
-	invalidate_name(d, NODE_ROOT, name);
 	return api_answer(ret,
 			  json_pack("{s:s,s:i,s:I}", "removed", v.name, "snapshots", (int)v.snapshots, "bytes",
 				    (json_int_t)v.bytes),
@@ -125,14 +90,9 @@ int api_volume_rename(struct api *api, const struct api_request *r, struct api_a
 	int bad;
 
 	bad = api_unpack(r, err, "{s:s}", "name", &name);
-	if (bad)
-		return bad;
-	bad = volume_rename(api->d->store, r->args[0], name, err);
-	if (bad)
-		return bad;
-	invalidate_name(api->d, NODE_ROOT, r->args[0]);
-	invalidate_name(api->d, NODE_ROOT, name);
-	return answer_volume(api, name, ret, err);
+	if (!bad)
+		bad = volumes_rename(api->d, r->args[0], name, err);
+	return bad ? bad : answer_volume(api, name, ret, err);
 }
 
 int api_volume_set(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -146,73 +106,11 @@ int api_volume_set(struct api *api, const struct api_request *r, struct api_answ
 	if (!bad)
 		bad = api_options(options, &opts, err);
 	if (!bad)
-		bad = volume_set(api->d->store, r->args[0], &opts, err);
-	if (!bad)
-		bad = volume_get(api->d->store, r->args[0], &v, err);
-	if (bad)
-		return bad;
-	/* uid, gid and mode are the root folder's */
-	invalidate_name(api->d, NODE_ROOT, v.name);
-	invalidate_name(api->d, v.root_node, ".snapshots");
-	return api_answer(ret, api_json_volume(api, &v), 200, err);
+		bad = volumes_set(api->d, r->args[0], &opts, &v, err);
+	return bad ? bad : api_answer(ret, api_json_volume(api, &v), 200, err);
 }
 
 /* --- who writes --- */
-
-/* The name of the process that a thread belongs to, and its id; "" when it is gone. */
-static void name_process(uint32_t tid, char command[COMMAND_MAX], int *ret_pid)
-{
-	char path[64], line[256];
-	FILE *f;
-
-	*command = '\0';
-	*ret_pid = (int)tid;
-	(void)snprintf(path, sizeof path, "/proc/%u/status", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return;
-	while (fgets(line, sizeof line, f)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (!strncmp(line, "Name:\t", 6))
-			(void)snprintf(command, COMMAND_MAX, "%.*s", COMMAND_MAX - 1, line + 6);
-		else if (sscanf(line, "Tgid:\t%d", ret_pid) == 1)
-			break;
-	}
-	(void)fclose(f);
-}
-
-static int path_of(struct store *s, uint64_t node, char **ret)
-{
-	AUTO_FREE char *volume = NULL;
-
-	return ns_path(s, node, &volume, ret);
-}
-
-void api_name_writers(struct api *api, const char *volume, int64_t volume_id, const char *what_to_do, struct err *err)
-{
-	AUTO_FREE struct open_file *files = NULL;
-	char who[ERR_TEXT_MAX] = "";
-	size_t i, n = 0, at = 0;
-
-	if (file_open_list(api->d->store, volume_id, &files, &n) || !n)
-		return;
-	for (i = 0; i < n && i < WRITERS_NAMED_MAX; i++) {
-		AUTO_FREE char *path = NULL;
-		char command[COMMAND_MAX];
-		int pid;
-
-		name_process(files[i].pid, command, &pid);
-		if (path_of(api->d->store, files[i].node, &path))
-			continue;
-		at += (size_t)snprintf(who + at, sizeof who - at, "%s%s (process %d%s%s)", at ? ", " : "", path, pid,
-				       *command ? ", " : "", command);
-		if (at >= sizeof who)
-			break;
-	}
-	(void)err_set(err, EBUSY, "files of %s are open for writing: %s%s", volume, who,
-		      n > WRITERS_NAMED_MAX ? ", and others" : "");
-	err_hint(err, "%s", what_to_do);
-}
 
 int api_volume_open(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
@@ -229,12 +127,13 @@ int api_volume_open(struct api *api, const struct api_request *r, struct api_ans
 		return err_set(err, -bad, "the open files of %s: %s", v.name, err_name(-bad));
 	list = json_array();
 	for (i = 0; i < n; i++) {
+		AUTO_FREE char *volume = NULL;
 		AUTO_FREE char *path = NULL;
-		char command[COMMAND_MAX];
+		char command[HOLDER_COMMAND_MAX];
 		int pid;
 
-		name_process(files[i].pid, command, &pid);
-		if (path_of(api->d->store, files[i].node, &path))
+		holders_process(files[i].pid, command, &pid);
+		if (ns_path(api->d->store, files[i].node, &volume, &path))
 			continue; /* closed and gone meanwhile */
 		/* a name can be bytes that are no text */
 		bad |= json_array_append_new(list, json_pack("{s:o,s:I,s:i,s:i,s:s}", "path", api_json_text(path),

@@ -3,6 +3,7 @@
 #ifndef VARVE_FS_DAEMON_H
 #define VARVE_FS_DAEMON_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -22,6 +23,9 @@ struct daemon {
 	struct parked *parked;
 	struct fence *fence;
 	struct session *session;
+	struct uses *uses;
+	/* One rollback, removal or renaming at a time: they look who uses the volume, then replace it. */
+	pthread_mutex_t replace_lock;
 	int64_t started_ns; /* since 1970 */
 	uint64_t started_us; /* CLOCK_MONOTONIC */
 	_Atomic bool sync_inline; /* a worker is at an fsync: the next one is parked */

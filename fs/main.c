@@ -14,6 +14,8 @@
 #include "fs/api.h"
 #include "fs/mount.h"
 #include "fs/ready.h"
+#include "fs/tmpfs.h"
+#include "fs/uses.h"
 #include "store/base/cleanup.h"
 #include "store/volume/namespace.h"
 
@@ -168,6 +170,7 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 	d->started_ns = (int64_t)clock_ns(CLOCK_REALTIME);
 	d->started_us = daemon_mono_us();
 	d->api_listener = LISTENER_NONE;
+	(void)pthread_mutex_init(&d->replace_lock, NULL);
 	ret = prepare_signals(&signal_fd, err);
 	if (ret)
 		return ret;
@@ -175,7 +178,11 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 	if (ret)
 		return ret;
 	ns_keep_orphans(d->store, true);
-	ret = start_parts(d, err);
+	ret = uses_open(d->options.store, &d->uses, err);
+	if (!ret)
+		ret = start_parts(d, err);
+	if (!ret)
+		tmpfs_ensure_all(d);
 	if (!ret)
 		ret = listen_api(d, err);
 	if (!ret)
@@ -195,6 +202,7 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 		*err = closing;
 		ret = -closing.code;
 	}
+	uses_free(d->uses);
 	ready_gone(&d->options);
 	return ret;
 }

@@ -19,7 +19,7 @@
 #define NAMESPACES_KNOWN_MAX 1024 /* more are read once for each process */
 #define FUSE_SUPER_MAGIC 0x65735546
 
-static int make_dirs(const char *dir, struct err *err)
+int mount_make_dirs(const char *dir, struct err *err)
 {
 	char path[PATH_MAX];
 	char *p;
@@ -56,7 +56,7 @@ int mount_prepare(const char *dir, struct err *err)
 		}
 		if (errno != ENOENT)
 			return err_set(err, errno, "the mount point %s: %s", dir, err_name(errno));
-		return make_dirs(dir, err);
+		return mount_make_dirs(dir, err);
 	}
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ENOTDIR, "the mount point %s is not a folder", dir);

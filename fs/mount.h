@@ -7,6 +7,8 @@
 #include "store/base/err.h"
 
 /* Makes the mount point ready: made if missing, and freed of the mount that a dead daemon left behind. */
+/* Makes the folder and those above it that are missing. */
+int mount_make_dirs(const char *dir, struct err *err);
 int mount_prepare(const char *dir, struct err *err);
 /* Opens /dev/fuse and mounts it on dir. *ret_fd is the connection. */
 int mount_fuse(const char *dir, int *ret_fd, struct err *err);

@@ -10,9 +10,10 @@
 
 #define DEFAULT_STORE "/var/lib/varve/store"
 #define DEFAULT_MOUNT "/var/lib/varve/volumes"
+#define DEFAULT_TMPFS "/run/varve/tmpfs"
 #define DEFAULT_API "/run/varve/api.sock"
 
-enum { OPT_API = 256, OPT_API_GROUP, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL };
+enum { OPT_API = 256, OPT_API_GROUP, OPT_TMPFS, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL };
 
 static const struct option long_options[] = {
 	{"store", required_argument, NULL, 's'},
@@ -20,6 +21,7 @@ static const struct option long_options[] = {
 	{"api", required_argument, NULL, OPT_API},
 	{"api-group", required_argument, NULL, OPT_API_GROUP},
 	{"foreground", no_argument, NULL, 'f'},
+	{"tmpfs", required_argument, NULL, OPT_TMPFS},
 	{"pidfile", required_argument, NULL, OPT_PIDFILE},
 	{"log", required_argument, NULL, OPT_LOG},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -35,6 +37,7 @@ static const char usage[] = "usage: varved [OPTION]...\n"
 			    "  -m, --mount DIR       where the volumes appear (VARVE_MOUNT; " DEFAULT_MOUNT ")\n"
 			    "      --api SOCKET      unix socket of the HTTP interface (VARVE_API; " DEFAULT_API ")\n"
 			    "      --api-group G     this group may use the socket too\n"
+			    "      --tmpfs DIR       where volumes of type tmpfs are mounted (" DEFAULT_TMPFS ")\n"
 			    "  -f, --foreground      stay in the foreground\n"
 			    "      --pidfile FILE    write the daemon's process id there\n"
 			    "      --log DEST        stderr or syslog (syslog, or stderr with --foreground)\n"
@@ -103,6 +106,8 @@ static int set_one(struct options *o, int c, bool *log_given, struct err *err)
 		return set_path(o->mount, "--mount", optarg, err);
 	case OPT_API:
 		return set_path(o->api, "--api", optarg, err);
+	case OPT_TMPFS:
+		return set_path(o->tmpfs, "--tmpfs", optarg, err);
 	case OPT_PIDFILE:
 		return set_path(o->pidfile, "--pidfile", optarg, err);
 	case OPT_API_GROUP:
@@ -143,7 +148,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 
 	if ((r = set_default(o.store, "VARVE_STORE", DEFAULT_STORE, err)) ||
 	    (r = set_default(o.mount, "VARVE_MOUNT", DEFAULT_MOUNT, err)) ||
-	    (r = set_default(o.api, "VARVE_API", DEFAULT_API, err)))
+	    (r = set_default(o.api, "VARVE_API", DEFAULT_API, err)) ||
+	    (r = set_path(o.tmpfs, "--tmpfs", DEFAULT_TMPFS, err)))
 		return r;
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":s:m:fh", long_options, NULL)) != -1) {

@@ -14,6 +14,7 @@ struct options {
 	char store[PATH_MAX];
 	char mount[PATH_MAX];
 	char api[PATH_MAX];
+	char tmpfs[PATH_MAX]; /* the folder of volumes of type tmpfs */
 	char pidfile[PATH_MAX]; /* "": none */
 	gid_t api_group;
 	bool has_api_group;

@@ -63,6 +63,9 @@ static int snapshot_create(struct cli *cli, const struct args *args, struct err 
 	}
 	json_array_foreach(json_object_get(answer, "snapshots"), i, s)
 		(void)printf("%s@%s\n", api_str(s, "volume"), api_str(s, "name"));
+	json_array_foreach(json_object_get(answer, "copied"), i, s)
+		output_note(cli, "%s is a tmpfs: its files were copied one after the other, which is no instant",
+			    json_string_value(s));
 	output_times(cli, answer);
 	return 0;
 }

@@ -122,6 +122,8 @@ static void inspect_print(const struct cli *cli, const json_t *v)
 
 	(void)printf("%s\n", api_str(v, "name"));
 	print_field("Mount point", api_str(v, "mountpoint"));
+	if (strcmp(api_str(v, "type"), "tmpfs") == 0)
+		print_field("Type", "tmpfs: in memory, gone with the machine's start; snapshots of it are in the store");
 	print_field("Created", format_time(a, api_int(v, "created")));
 	print_limit("Size", output_size(cli, a, api_int(v, "bytes")), api_int(v, "bytes"),
 		    output_size(cli, b, api_int(v, "quota")), api_int(v, "quota"));
@@ -138,6 +140,8 @@ static void inspect_print(const struct cli *cli, const json_t *v)
 	print_field("Lineage depth", text);
 	(void)snprintf(text, sizeof text, "%lld", (long long)api_int(v, "open_writers"));
 	print_field("Open writers", text);
+	(void)snprintf(text, sizeof text, "%lld", (long long)api_int(v, "mounts"));
+	print_field("Mounts", text);
 }
 
 static int volume_inspect(struct cli *cli, const struct args *args, struct err *err)

@@ -1,0 +1,34 @@
+/* What the daemon does with volumes for whoever asks, a person through the API or a container engine: the engine's verb,
+ * and then what else knows of volumes hears of it: the kernel, tmpfs, the record of uses. From threads that hold no lock
+ * that a request takes, and that are no FUSE workers. */
+#ifndef VARVE_FS_VOLUMES_H
+#define VARVE_FS_VOLUMES_H
+
+#include "fs/daemon.h"
+#include "store/volume/snapshot.h"
+
+struct volumes_made {
+	struct volume_info volume;
+	bool cloned; /* then what the cut took: */
+	uint64_t fence_us;
+	struct cut_times times;
+};
+/* With `from` among the options: a clone. */
+int volumes_create(struct daemon *d, const char *name, const struct volume_options *opts, struct volumes_made *ret,
+		   struct err *err);
+int volumes_clone(struct daemon *d, const char *volume, const char *snapshot, const char *name,
+		  const struct volume_options *opts, struct volumes_made *ret, struct err *err);
+
+/* -EBUSY, with who it is, while files are open for writing (on a tmpfs: open at all) or a container engine has it
+ * mounted, and while a snapshot is held. */
+enum { VOLUMES_FORCE = 1 /* whoever uses it; a held snapshot still refuses */, VOLUMES_IGNORE_USES = 2 };
+int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct volume_info *ret, struct err *err);
+/* -EBUSY while a container engine, which knows it by its name, has it mounted. */
+int volumes_rename(struct daemon *d, const char *name, const char *new_name, struct err *err);
+int volumes_set(struct daemon *d, const char *name, const struct volume_options *opts, struct volume_info *ret,
+		struct err *err);
+
+/* Where programs find its files. */
+void volumes_mountpoint(const struct daemon *d, const char *name, bool tmpfs, char ret[PATH_MAX]);
+
+#endif
