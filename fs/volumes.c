@@ -65,7 +65,7 @@ int volumes_create(struct daemon *d, const char *name, const struct volume_optio
 		return r;
 	r = made.volume.tmpfs ? tmpfs_ensure(d, &made.volume, err) : 0;
 	if (r) {
-		(void)volume_remove(d->store, name, true, &ignored);
+		(void)volume_remove(d->store, name, VOLUME_REMOVE_FORCE | VOLUME_REMOVE_PURGE, &ignored);
 		return r;
 	}
 	invalidate_name(d, NODE_ROOT, name);
@@ -124,7 +124,7 @@ int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct vo
 		r = refuse_open_files(d, &v, err);
 	if (r)
 		return r;
-	r = volume_remove(d->store, name, forced, err);
+	r = volume_remove(d->store, name, forced ? VOLUME_REMOVE_FORCE : 0, err);
 	if (r == -EBUSY && v.open_writers && !forced)
 		holders_name_writers(d, name, v.id, "stop it, or remove with --force", err);
 	if (r)

@@ -94,7 +94,7 @@ int file_fallocate(struct store *s, const struct op *op, uint64_t node, int mode
 		return -EOPNOTSUPP;
 	if (len > (int64_t)FILE_SIZE_MAX - off)
 		return -EFBIG;
-	ret = tx_begin(s, op, 0, 0, &tx);
+	ret = tx_begin(s, op, (mode & FALLOC_FL_PUNCH_HOLE) ? 0 : TX_GROWS, 0, &tx);
 	if (ret)
 		return ret;
 	ret = tx_end_locked(&tx, fallocate_in(&tx, node, &fa, &f), NULL, 0, NULL);
@@ -293,7 +293,7 @@ int file_copy_range(struct store *s, const struct op *op, uint64_t src, int64_t 
 	for (try = 0; try < COPY_TRIES; try++) {
 		struct copy c = {.src = src, .dst = dst, .src_off = src_off, .dst_off = dst_off, .len = len};
 
-		ret = tx_begin(s, op, 0, 0, &tx);
+		ret = tx_begin(s, op, TX_GROWS, 0, &tx);
 		if (ret)
 			return ret;
 		ret = tx_end_locked(&tx, copy_in(&tx, &c), NULL, 0, NULL);

@@ -259,25 +259,28 @@ int file_read(struct store *s, uint64_t node, void *buf, size_t len, int64_t off
 
 /* --- writing --- */
 
+bool host_is_low(struct store *s, int64_t more_bytes)
+{
+	int64_t now = (int64_t)mono_us() * 1000;
+	struct store_space space;
+
+	if (!s->host_free_at || now - s->host_free_at > HOST_ASK_NS) {
+		if (!host_space(s, &space))
+			s->host_free = (int64_t)space.host_free;
+		s->host_free_at = now;
+	}
+	return s->host_free < (int64_t)HOST_RESERVE + more_bytes;
+}
+
 int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t grows, int64_t more_inodes)
 {
 	const struct branch *b = slot->view.branch;
-	int64_t now = (int64_t)mono_us() * 1000;
 
 	if (slot->quota_bytes && grows > 0 && b->bytes + grows > slot->quota_bytes)
 		return -EDQUOT;
 	if (slot->quota_inodes && more_inodes > 0 && b->inodes + more_inodes > slot->quota_inodes)
 		return -EDQUOT;
-	if (!s->host_free_at || now - s->host_free_at > HOST_ASK_NS) {
-		struct store_space space;
-
-		if (!host_space(s, &space))
-			s->host_free = (int64_t)space.host_free;
-		s->host_free_at = now;
-	}
-	if (s->host_free < (int64_t)HOST_RESERVE + more_bytes)
-		return -ENOSPC;
-	return 0;
+	return host_is_low(s, more_bytes) ? -ENOSPC : 0;
 }
 
 /* The file and the size it has now. Lock held. */
@@ -358,7 +361,7 @@ int file_write(struct store *s, const struct op *op, uint64_t node, const void *
 		if (ret)
 			return ret;
 	}
-	ret = tx_begin(s, op, TX_NO_META | (nowait ? TX_NOWAIT : 0), len, &tx);
+	ret = tx_begin(s, op, TX_NO_META | TX_GROWS | (nowait ? TX_NOWAIT : 0), len, &tx);
 	if (ret)
 		return ret;
 	ret = write_target(s, node, &r, &f, &size);

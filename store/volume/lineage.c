@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Automatic pre-rollback snapshots kept of a volume; older ones go, unless held. */
+/* Automatic snapshots kept of a volume; older ones go, unless held. */
 #define AUTO_SNAPSHOTS_KEPT 16
 
 struct rollback {
@@ -41,18 +41,12 @@ static int expire_automatic(struct tx *tx, int64_t volume)
 	return n > AUTO_SNAPSHOTS_KEPT ? snapshot_drop(tx, &oldest) : 0;
 }
 
-static int switch_head(struct tx *tx, struct volume_row *vol, const struct snapshot_row *snap, int64_t epoch)
+static int switch_head(struct tx *tx, struct volume_row *vol, struct branch *b, int64_t epoch)
 {
 	struct meta *m = tx->s->meta;
-	struct branch *from = branch_get(m, snap->branch), *old = branch_get(m, vol->branch), *b;
-	struct meta_view view = {from, snap->epoch};
-	int r;
+	struct branch *old = branch_get(m, vol->branch);
+	int r = old ? retire_head(tx, vol, old, epoch) : -ECORRUPT;
 
-	if (!from || !old)
-		return -ECORRUPT;
-	r = branch_create(m, &view, snap->bytes, snap->inodes, &b);
-	if (!r)
-		r = retire_head(tx, vol, old, epoch);
 	if (!r)
 		r = branch_set_head(m, b, true);
 	vol->branch = b->id;
@@ -66,29 +60,31 @@ static int switch_head(struct tx *tx, struct volume_row *vol, const struct snaps
 	return r;
 }
 
+int head_replace(struct tx *tx, struct volume_row *vol, struct branch *b, int64_t epoch, const char *prefix,
+		 char ret_saved[VOLUME_NAME_MAX + 1])
+{
+	struct snapshot_row saved;
+	int r;
+
+	snapshot_default_name(tx->s, vol, prefix, tx->now, ret_saved);
+	r = snapshot_insert(tx, vol, ret_saved, SNAPSHOT_AUTO, epoch, &saved);
+	if (!r)
+		r = switch_head(tx, vol, b, epoch);
+	return r ? r : expire_automatic(tx, vol->id);
+}
+
 static int rollback_volume(struct tx *tx, struct rollback *rb, struct volume_row *vol)
 {
 	struct store *s = tx->s;
-	unsigned writers = volume_open_writers(s, vol->id);
-	struct snapshot_row snap, saved;
+	struct branch *b;
 	int64_t epoch;
-	int r = snapshot_find(s, vol, rb->name, &snap, rb->err);
+	int r = branch_from_view(tx, vol, rb->name, &b, rb->err);
 
-	if (r)
-		return r;
-	if (writers && !rb->live) {
-		err_set(rb->err, EBUSY, "volume '%s' has %u file%s open for writing", vol->name, writers, writers == 1 ? "" : "s");
-		err_hint(rb->err, "stop what uses it, or use --live");
-		return -EBUSY;
-	}
-	r = meta_epoch_advance(s->meta, &epoch);
-	if (r)
-		return r;
-	snapshot_default_name(s, vol, "pre-rollback-", tx->now, rb->saved);
-	r = snapshot_insert(tx, vol, rb->saved, SNAPSHOT_AUTO, epoch, &saved);
+	if (!r && !rb->live)
+		r = volume_check_unused(s, vol, "stop what uses it, or use --live", rb->err);
 	if (!r)
-		r = switch_head(tx, vol, &snap, epoch);
-	return r ? r : expire_automatic(tx, vol->id);
+		r = meta_epoch_advance(s->meta, &epoch);
+	return r ? r : head_replace(tx, vol, b, epoch, "pre-rollback-", rb->saved);
 }
 
 static int rollback_in(struct tx *tx, void *arg)
@@ -126,30 +122,25 @@ struct clone {
 	struct err *err;
 };
 
-/* The view to begin from: a snapshot's, or the present state, whose epoch ends here. */
-static int clone_view(struct tx *tx, const struct clone *c, const struct volume_row *vol, struct meta_view *ret, int64_t *ret_bytes,
-		      int64_t *ret_inodes)
+int branch_from_view(struct tx *tx, const struct volume_row *vol, const char *snapshot, struct branch **ret, struct err *err)
 {
-	struct store *s = tx->s;
+	struct meta *m = tx->s->meta;
 	struct snapshot_row snap;
+	struct meta_view view;
 	int r;
 
-	if (*c->snapshot) {
-		r = snapshot_find(s, vol, c->snapshot, &snap, c->err);
+	if (*snapshot) {
+		r = snapshot_find(tx->s, vol, snapshot, &snap, err);
 		if (r)
 			return r;
-		*ret = (struct meta_view){branch_get(s->meta, snap.branch), snap.epoch};
-		*ret_bytes = snap.bytes;
-		*ret_inodes = snap.inodes;
-	} else {
-		ret->branch = branch_get(s->meta, vol->branch);
-		r = meta_epoch_advance(s->meta, &ret->epoch);
-		if (r || !ret->branch)
-			return r ? r : -ECORRUPT;
-		*ret_bytes = ret->branch->bytes;
-		*ret_inodes = ret->branch->inodes;
+		view = (struct meta_view){branch_get(m, snap.branch), snap.epoch};
+		return view.branch ? branch_create(m, &view, snap.bytes, snap.inodes, ret) : -ECORRUPT;
 	}
-	return ret->branch ? 0 : -ECORRUPT;
+	view.branch = branch_get(m, vol->branch);
+	r = meta_epoch_advance(m, &view.epoch);
+	if (!r && !view.branch)
+		r = -ECORRUPT;
+	return r ? r : branch_create(m, &view, view.branch->bytes, view.branch->inodes, ret);
 }
 
 static int clone_in(struct tx *tx, void *arg)
@@ -158,24 +149,20 @@ static int clone_in(struct tx *tx, void *arg)
 	struct store *s = tx->s;
 	struct volume_row vol, copy;
 	struct volume_options opts = *c->opts;
-	struct meta_view view;
 	struct branch *b;
-	int64_t bytes, inodes;
 	int r = volume_find(s, c->volume, &vol, c->err);
 
 	if (r)
 		return r;
 	r = volume_name_free(s, c->new_name, c->err);
 	if (!r)
-		r = clone_view(tx, c, &vol, &view, &bytes, &inodes);
-	if (!r)
-		r = branch_create(s->meta, &view, bytes, inodes, &b);
+		r = branch_from_view(tx, &vol, c->snapshot, &b, c->err);
 	if (!(opts.set & VOLUME_SET_COMPRESSION)) {
 		opts.set |= VOLUME_SET_COMPRESSION;
 		opts.compression = vol.compression;
 	}
 	if (!r)
-		r = volume_insert(tx, c->new_name, b, vol.root_ino, &opts, &copy);
+		r = volume_insert(tx, c->new_name, 0, b, vol.root_ino, &opts, &copy);
 	if (!r)
 		r = volume_apply_root(tx, b, vol.root_ino, &opts);
 	if (!r)

@@ -241,6 +241,8 @@ int store_maintain(struct store *s, bool *ret_more)
 		ret = dead_chunks_step(s, &more);
 	if (!ret && !more)
 		ret = checkpoint_step(s);
+	if (!ret && !more)
+		ret = trash_step(s, &more);
 	*ret_more = more;
 	return ret;
 }

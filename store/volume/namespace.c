@@ -212,6 +212,7 @@ int ns_dir_changed(struct store *s, struct branch *b, struct inode *dir, int ent
 }
 
 struct create {
+	uint64_t ino; /* 0: a new one */
 	uint32_t mode;
 	uint64_t rdev;
 	const char *target;
@@ -222,7 +223,7 @@ static int create_inode(struct tx *tx, const struct op *op, struct branch *b, co
 {
 	struct store *s = tx->s;
 	struct inode inode = {
-		.ino = meta_next_ino(s->meta),
+		.ino = c->ino ? c->ino : meta_next_ino(s->meta),
 		.mode = c->mode,
 		.uid = op->uid,
 		.gid = op->gid,
@@ -265,15 +266,15 @@ static int create_inode(struct tx *tx, const struct op *op, struct branch *b, co
 	return r;
 }
 
-int ns_create_root(struct tx *tx, struct branch *b, uint32_t uid, uint32_t gid, uint32_t mode, uint64_t *ret_ino)
+int ns_create_root(struct tx *tx, struct branch *b, uint32_t uid, uint32_t gid, uint32_t mode, uint64_t *ino)
 {
 	const struct op op = {.uid = uid, .gid = gid};
-	const struct create c = {.mode = S_IFDIR | (mode & 07777)};
+	const struct create c = {.ino = *ino, .mode = S_IFDIR | (mode & 07777)};
 	struct inode inode;
 	int r = create_inode(tx, &op, b, NULL, &c, &inode);
 
 	if (!r)
-		*ret_ino = inode.ino;
+		*ino = inode.ino;
 	return r;
 }
 
@@ -322,7 +323,7 @@ int ns_create(struct store *s, const struct op *op, uint64_t parent, const char 
 		return -ENOENT;
 	if (S_ISLNK(mode) && strlen(target) > SYMLINK_LEN_MAX)
 		return -ENAMETOOLONG;
-	r = tx_begin(s, op, 0, 0, &tx);
+	r = tx_begin(s, op, TX_GROWS, 0, &tx);
 	if (r)
 		return r;
 	r = tx_end(&tx, create_in(&tx, op, parent, name, &c, &attr));
@@ -379,7 +380,7 @@ int ns_link(struct store *s, const struct op *op, uint64_t node, uint64_t new_pa
 {
 	struct attr attr;
 	struct tx tx;
-	int r = tx_begin(s, op, 0, 0, &tx);
+	int r = tx_begin(s, op, TX_GROWS, 0, &tx);
 
 	if (r)
 		return r;

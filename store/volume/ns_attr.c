@@ -136,7 +136,7 @@ int ns_setattr(struct store *s, const struct op *op, uint64_t node, const struct
 
 	if (mask == NS_KILL_PRIV && kill_priv_is_noop(s, node))
 		return ns_getattr(s, node, ret);
-	err = tx_begin(s, op, 0, 0, &tx);
+	err = tx_begin(s, op, (mask & NS_SET_SIZE) && want->size ? TX_GROWS : 0, 0, &tx);
 	if (err)
 		return err;
 	err = tx_end_locked(&tx, setattr_in(&tx, node, want, mask, &r, &inode, &f), NULL, 0, NULL);
@@ -231,7 +231,7 @@ static int setxattr_in(struct tx *tx, uint64_t node, const char *name, const voi
 int ns_setxattr(struct store *s, const struct op *op, uint64_t node, const char *name, const void *value, size_t len, int flags)
 {
 	struct tx tx;
-	int ret = tx_begin(s, op, 0, 0, &tx);
+	int ret = tx_begin(s, op, TX_GROWS, 0, &tx);
 
 	return ret ? ret : tx_end(&tx, setxattr_in(&tx, node, name, value, len, flags));
 }

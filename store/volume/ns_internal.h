@@ -9,8 +9,8 @@
 int ns_parent(struct store *s, uint64_t node, const char *name, struct resolved *ret, struct inode *ret_inode);
 /* Adds to a directory's entries and subdirectory links, sets its times, puts it. */
 int ns_dir_changed(struct store *s, struct branch *b, struct inode *dir, int entries, int subdirs, int64_t now);
-/* The root directory of a new volume; in a transaction. */
-int ns_create_root(struct tx *tx, struct branch *b, uint32_t uid, uint32_t gid, uint32_t mode, uint64_t *ret_ino);
+/* The root directory of a new volume; with *ino, or a new one when that is 0. In a transaction. */
+int ns_create_root(struct tx *tx, struct branch *b, uint32_t uid, uint32_t gid, uint32_t mode, uint64_t *ino);
 /* Sets the size of a regular file to `size`, with what that means for extents and for the buffers of `f` (may be NULL); the inode is not
  * put, and the buffers are trimmed by the caller once the transaction stands. */
 int file_resize(struct tx *tx, struct branch *b, struct inode *inode, struct file *f, int64_t size);

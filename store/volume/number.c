@@ -19,6 +19,10 @@ static int fill_slot(struct store *s, uint32_t number, struct number_slot *slot)
 
 	if (!ret)
 		ret = volume_by_id(s->meta, row.volume, &vol);
+	if (!ret && (vol.flags & VOLUME_TRASH)) {
+		volume_row_free(&vol);
+		ret = -ENOENT;
+	}
 	if (ret)
 		return ret;
 	*slot = (struct number_slot){

@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include "store/volume/store_internal.h"
+#include "store/volume/trash.h"
 
 int host_space(struct store *s, struct store_space *ret)
 {
@@ -50,11 +51,14 @@ int store_space(struct store *s, struct store_space *ret)
 	struct store_space space = {0};
 	struct chunk_totals totals;
 	struct reap_task task;
+	unsigned trash_volumes;
 	int r = host_space(s, &space);
 
 	if (!r)
 		r = chunk_store_disk_usage(s->chunks, &space.disk_bytes);
 	space.meta_bytes = file_blocks(s, "meta.db") + file_blocks(s, "meta.db-wal") + file_blocks(s, "journal.0") + file_blocks(s, "journal.1");
+	space.trash_bytes = (uint64_t)trash_held_bytes(s, &trash_volumes);
+	space.trash_volumes = trash_volumes;
 	LOCK_SCOPE(&s->lock);
 	if (!r)
 		r = chunk_totals(s->meta, &totals);

@@ -231,6 +231,8 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 	if (!ret)
 		ret = recover(s, opts->ring_size ? opts->ring_size : RING_SIZE_DEFAULT, err);
 	s->recovering = false;
+	if (!ret)
+		ret = trash_open(s);
 	/* packs of a drain whose extents never came: their ids will be given out again */
 	if (!ret && !(s->flags & STORE_READONLY))
 		ret = chunk_store_remove_packs_from(s->chunks, meta_last_pack(s->meta) + 1);
@@ -244,6 +246,8 @@ static int finish_leftovers(struct store *s, bool keep_orphans)
 	if (s->flags & STORE_READONLY)
 		return 0;
 	ret = store_commit(s);
+	if (!ret)
+		ret = drafts_drop(s);
 	if (!ret && !keep_orphans)
 		ret = orphans_free(s);
 	return ret;
@@ -302,6 +306,7 @@ void store_abandon(struct store *s)
 	ring_free(s->ring);
 	meta_free(s->meta);
 	chunk_cache_free(&s->cache);
+	free(s->trash.counts);
 	buf_free(&s->tx_effects);
 	buf_free(&s->tx_record);
 	if (s->lock_fd >= 0)

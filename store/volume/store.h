@@ -70,6 +70,7 @@ struct store_space {
 	uint64_t volumes, snapshots, inodes;
 	uint64_t buffered_bytes;   /* written, not yet in packs */
 	uint64_t reap_tasks;
+	uint64_t trash_volumes, trash_bytes; /* removed volumes that can be brought back; what they hold, see trash_info.held_bytes */
 };
 int store_space(struct store *s, struct store_space *ret);
 

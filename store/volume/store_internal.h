@@ -76,6 +76,22 @@ struct number_slot {
 	int64_t quota_bytes, quota_inodes;
 };
 
+/* What a volume in the trash holds, as far as it has been counted. */
+struct trash_count {
+	int64_t volume, branch; /* the branch that is being counted */
+	struct extent_cursor at;
+	double bytes;
+	bool done;
+};
+
+struct trash {
+	int days;       /* see trash_days */
+	int64_t oldest; /* ns: when the volume was removed that has been in the trash for longest; 0: it is empty */
+	bool making_room; /* a thread is */
+	struct trash_count *counts;
+	size_t n_counts;
+};
+
 struct store {
 	char *dir;
 	int dirfd;
@@ -107,6 +123,7 @@ struct store {
 	int commit_error;    /* of the last commit; 0 when it succeeded */
 	bool replaced_files; /* some dirty file may be `replaced` */
 	bool rows_unsynced;  /* extents entered whose chunks are not synced yet: the journal waits (a cut is syncing them) */
+	struct trash trash;
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
 	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
 
@@ -152,6 +169,7 @@ enum tx_flags {
 	TX_NO_META = 2, /* touches no row: only buffer effects (a write) */
 	TX_DRAIN = 4,   /* may use the part of the ring that is kept for draining it; never waits; passes a hold */
 	TX_NOWAIT = 8,  /* -EAGAIN rather than wait for ring space */
+	TX_GROWS = 16,  /* needs room on the host filesystem: what is in the trash makes way first */
 };
 
 /* Takes the store lock, waits while a cut holds operations back or the ring has less room than `data_len` and the reserve,
@@ -246,6 +264,21 @@ int host_space(struct store *s, struct store_space *ret);
  * volume's quota: writing over what is there never does. Lock held. */
 int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t grows, int64_t more_inodes);
 
+
+/* Whether the host filesystem has less room than is kept free of more_bytes. Lock held. */
+bool host_is_low(struct store *s, int64_t more_bytes);
+
+/* --- trash (trash.c) --- */
+
+int trash_open(struct store *s);
+/* Lock held: after a volume went into the trash or out of it, or may have. */
+void trash_changed(struct store *s);
+/* Background work: one expired volume, or a slice of counting. No lock held. */
+int trash_step(struct store *s, bool *ret_more);
+/* Empties the trash, oldest first, until there is room; waits while another thread does. Lock held, given up meanwhile. */
+void trash_make_room(struct store *s, int64_t bytes);
+/* Drops the drafts of whoever had the store open before (draft.c). */
+int drafts_drop(struct store *s);
 
 /* --- instants (instant.c) --- */
 

@@ -68,6 +68,14 @@ int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_l
 			(void)pthread_cond_wait(&s->space_cond, &s->lock);
 			continue;
 		}
+		if ((flags & TX_GROWS) && s->trash.oldest && host_is_low(s, (int64_t)data_len)) {
+			if (flags & TX_NOWAIT) {
+				ret = -EAGAIN;
+				goto fail;
+			}
+			trash_make_room(s, (int64_t)data_len);
+			continue;
+		}
 		if (ring_has_room(s, flags, data_len))
 			break;
 		if (flags & TX_NOWAIT) {

@@ -182,8 +182,8 @@ int volume_apply_root(struct tx *tx, struct branch *b, uint64_t root_ino, const 
 	return inode_put(tx->s->meta, b, &inode);
 }
 
-int volume_insert(struct tx *tx, const char *name, struct branch *b, uint64_t root_ino, const struct volume_options *opts,
-		  struct volume_row *ret)
+int volume_insert(struct tx *tx, const char *name, unsigned flags, struct branch *b, uint64_t root_ino,
+		  const struct volume_options *opts, struct volume_row *ret)
 {
 	struct meta *m = tx->s->meta;
 	struct volume_row vol = {
@@ -194,6 +194,8 @@ int volume_insert(struct tx *tx, const char *name, struct branch *b, uint64_t ro
 		.head_number = meta_next_number(m),
 		.created = tx->now,
 		.compression = 1,
+		.flags = flags,
+		.hidden = flags & VOLUME_DRAFT ? tx->now : 0,
 	};
 	int r;
 
@@ -219,7 +221,7 @@ static int create_in(struct tx *tx, const char *name, const struct volume_option
 	uint32_t gid = (opts->set & VOLUME_SET_GID) ? opts->gid : 0;
 	struct volume_row vol;
 	struct branch *b;
-	uint64_t root_ino;
+	uint64_t root_ino = 0;
 	int r = volume_name_free(s, name, err);
 
 	if (r)
@@ -228,7 +230,7 @@ static int create_in(struct tx *tx, const char *name, const struct volume_option
 	if (!r)
 		r = ns_create_root(tx, b, uid, gid, mode, &root_ino);
 	if (!r)
-		r = volume_insert(tx, name, b, root_ino, opts, &vol);
+		r = volume_insert(tx, name, 0, b, root_ino, opts, &vol);
 	return r ? r : volume_fill(s, &vol, ret);
 }
 
@@ -304,102 +306,6 @@ int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct
 	*ret = steal(&list);
 	*ret_n = n;
 	return 0;
-}
-
-static int check_removable(struct store *s, const struct volume_row *vol, bool force, struct err *err)
-{
-	struct snapshot_row snap = {0};
-	unsigned writers = volume_open_writers(s, vol->id);
-	int r;
-
-	if (writers && !force) {
-		err_set(err, EBUSY, "volume '%s' has %u file%s open for writing", vol->name, writers, writers == 1 ? "" : "s");
-		err_hint(err, "stop what uses it first");
-		return -EBUSY;
-	}
-	while (!(r = snapshot_next(s->meta, vol->id, snap.created, snap.id, &snap)))
-		if (snap.flags & SNAPSHOT_HELD) {
-			err_set(err, EBUSY, "volume '%s' has the held snapshot %s@%s", vol->name, vol->name, snap.name);
-			err_hint(err, "release it first: varve snapshot release %s@%s", vol->name, snap.name);
-			return -EBUSY;
-		}
-	return r < 0 ? r : 0;
-}
-
-struct number_list {
-	int64_t volume;
-	uint32_t v[256];
-	size_t n;
-};
-
-static int collect_number(void *arg, const struct number_row *row)
-{
-	struct number_list *list = arg;
-
-	if (row->volume == list->volume && list->n < sizeof list->v / sizeof *list->v)
-		list->v[list->n++] = row->number;
-	return 0;
-}
-
-static int drop_numbers(struct store *s, int64_t volume)
-{
-	struct number_list list = {.volume = volume};
-	size_t i;
-	int r;
-
-	do {
-		list.n = 0;
-		r = number_each(s->meta, collect_number, &list);
-		for (i = 0; i < list.n && !r; i++)
-			r = number_delete(s->meta, list.v[i]);
-	} while (!r && list.n);
-	return r;
-}
-
-static int remove_in(struct tx *tx, const char *name, bool force, struct err *err)
-{
-	struct store *s = tx->s;
-	struct snapshot_row snap;
-	struct volume_row vol;
-	struct branch *b;
-	int r = volume_find(s, name, &vol, err);
-
-	if (r)
-		return r;
-	r = check_removable(s, &vol, force, err);
-	while (!r) {
-		r = snapshot_next(s->meta, vol.id, 0, 0, &snap);
-		if (!r)
-			r = snapshot_drop(tx, &snap);
-	}
-	if (r > 0)
-		r = 0;
-	b = branch_get(s->meta, vol.branch);
-	if (!r)
-		r = b ? reap_drop_view(s->meta, b, META_HEAD) : -ECORRUPT;
-	if (!r)
-		r = volume_delete(s->meta, vol.id);
-	if (!r)
-		r = drop_numbers(s, vol.id);
-	volume_row_free(&vol);
-	return r;
-}
-
-int volume_remove(struct store *s, const char *name, bool force, struct err *err)
-{
-	struct tx tx;
-	int r = tx_begin(s, NULL, 0, 0, &tx);
-
-	if (r)
-		return err_set(err, -r, "removing the volume failed: %s", err_name(-r));
-	r = remove_in(&tx, name, force, err);
-	numbers_changed(s);
-	r = tx_end(&tx, r);
-	if (!r)
-		r = file_sync_meta(s);
-	if (!r)
-		maintain_kick(s);
-	return r && err && !err->code ? err_set(err, -r, "removing the volume '%s' failed: %s", name, err_name(-r)) : r;
 }
 
 static int rename_in(struct store *s, const char *old_name, const char *new_name, struct err *err)

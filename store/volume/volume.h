@@ -53,8 +53,13 @@ int volume_create(struct store *s, const char *name, const struct volume_options
 int volume_get(struct store *s, const char *name, struct volume_info *ret, struct err *err);
 /* All volumes by name; caller frees. */
 int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct err *err);
-/* Removes the volume and its snapshots (-EBUSY when one is held, or files are open for writing unless force). */
-int volume_remove(struct store *s, const char *name, bool force, struct err *err);
+enum {
+	VOLUME_REMOVE_FORCE = 1, /* even while files are open for writing */
+	VOLUME_REMOVE_PURGE = 2, /* not into the trash */
+};
+/* Removes the volume and its snapshots: -EBUSY when one is held, or files are open for writing. It goes into the trash (trash.h), but
+ * not one with an anonymous name, as Docker gives it: 64 hexadecimal digits. */
+int volume_remove(struct store *s, const char *name, unsigned flags, struct err *err);
 int volume_rename(struct store *s, const char *old_name, const char *new_name, struct err *err);
 /* Changes whenever the set of volumes, their names, options or states may have (snapshots taken and dropped included); takes no
  * lock. What was read after asking for it is current for as long as it stays the same. */

@@ -80,6 +80,7 @@ static const struct operation {
 	{listing_resume, 150, false},
 	{volumes_create, 25, false},
 	{volumes_remove, 25, false},
+	{volumes_undelete, 20, false},
 	{volumes_rename, 25, false},
 	{volumes_set, 25, false},
 	{volumes_clone, 50, false},

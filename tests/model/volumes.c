@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "store/volume/trash.h"
 #include "tests/model/compare.h"
 #include "tests/model/opens.h"
 
@@ -87,35 +88,82 @@ bool volumes_create(struct run *r)
 	return true;
 }
 
-bool volumes_remove(struct run *r)
+/* Removes a random volume; its index, or -1 when it was refused, or there is none. */
+static int remove_one(struct run *r, unsigned flags)
 {
 	int vi = run_volume(r);
-	bool force = rng_one_in(&r->rng, 2), held = false;
 	const struct mvolume *v;
 	struct err err = {0};
 	struct attr attr;
-	uint64_t root;
-	int64_t id;
+	bool held = false;
 	int want;
 
 	if (vi < 0)
-		return false;
+		return -1;
 	v = r->state.v[vi];
 	for (size_t i = 0; i < v->nsnaps; i++)
 		held |= v->snaps[i]->held;
-	want = held || (run_writers(r, v) && !force) ? -EBUSY : 0;
-	run_log(r, "volume remove %s force %d", v->name, force);
-	run_want_err(r, "volume_remove", volume_remove(r->store, v->name, force, &err), want, &err);
+	want = held || (run_writers(r, v) && !(flags & VOLUME_REMOVE_FORCE)) ? -EBUSY : 0;
+	run_log(r, "volume remove %s flags %u", v->name, flags);
+	run_want_err(r, "volume_remove", volume_remove(r->store, v->name, flags, &err), want, &err);
 	if (want)
-		return true;
-	id = v->id;
-	root = (uint64_t)v->number << NODE_INO_BITS | v->tree->root;
-	opens_drop_volume(r, id);
-	opens_drop_heads(r, id, "");
+		return -1;
+	run_want(r, "ns_getattr of a removed volume",
+		 ns_getattr(r->store, (uint64_t)v->number << NODE_INO_BITS | v->tree->root, &attr), -ESTALE);
+	opens_drop_volume(r, v->id);
+	return vi;
+}
+
+static unsigned random_flags(struct run *r)
+{
+	return rng_one_in(&r->rng, 2) ? VOLUME_REMOVE_FORCE : 0;
+}
+
+/* For good, or into the trash, which is emptied now and then. */
+bool volumes_remove(struct run *r)
+{
+	int vi = remove_one(r, random_flags(r) | (rng_one_in(&r->rng, 2) ? VOLUME_REMOVE_PURGE : 0));
+	struct err err = {0};
+	unsigned n;
+
+	if (vi < 0)
+		return false;
+	opens_drop_heads(r, r->state.v[vi]->id, "");
 	mstate_remove(&r->state, (size_t)vi);
-	run_want(r, "ns_getattr of a removed volume", ns_getattr(r->store, root, &attr), -ESTALE);
+	if (rng_one_in(&r->rng, 3)) {
+		run_log(r, "empty the trash");
+		run_want_err(r, "trash_purge", trash_purge(r->store, NULL, &n, &err), 0, &err);
+	}
 	run_step(r);
 	run_synced_file(r, 0, 0);
+	return true;
+}
+
+/* Into the trash and back, perhaps under another name. */
+bool volumes_undelete(struct run *r)
+{
+	int vi = remove_one(r, random_flags(r));
+	char name[VOLUME_NAME_MAX + 1];
+	struct volume_info info;
+	struct err err = {0};
+	struct mvolume *v;
+
+	if (vi < 0)
+		return false;
+	random_name(r, name);
+	if (mstate_by_name(&r->state, name))
+		(void)snprintf(name, sizeof name, "%s", r->state.v[vi]->name);
+	run_log(r, "undelete %s as %s", r->state.v[vi]->name, name);
+	run_want_err(r, "trash_undelete", trash_undelete(r->store, r->state.v[vi]->name, name, &info, &err), 0, &err);
+	v = mstate_edit(&r->state, (size_t)vi);
+	if (info.id != v->id || info.root_node != ((uint64_t)v->number << NODE_INO_BITS | v->tree->root))
+		run_fail(r, "volume %" PRId64 " came back as %" PRId64 ", its root as node %#" PRIx64, v->id, info.id, info.root_node);
+	(void)snprintf(v->name, sizeof v->name, "%s", name);
+	v->head_number = 0;
+	run_step(r);
+	run_synced_file(r, 0, 0);
+	if (rng_one_in(&r->rng, 2))
+		compare_volume(r, vi, COMPARE_XATTRS);
 	return true;
 }
 

@@ -6,6 +6,7 @@
 
 bool volumes_create(struct run *r);
 bool volumes_remove(struct run *r);
+bool volumes_undelete(struct run *r);
 bool volumes_rename(struct run *r);
 bool volumes_set(struct run *r);
 bool volumes_clone(struct run *r);
