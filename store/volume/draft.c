@@ -35,6 +35,16 @@ static struct volume_options options_of(const struct volume_row *vol)
 	};
 }
 
+/* A tmpfs's files are not here. */
+static int check_not_tmpfs(const struct volume_row *vol, struct err *err)
+{
+	if (!(vol->flags & VOLUME_TMPFS))
+		return 0;
+	err_set(err, EINVAL, "volume '%s' is a tmpfs, whose files are not in the store", vol->name);
+	err_hint(err, "take a snapshot of it, and use that: VOL@SNAP");
+	return -EINVAL;
+}
+
 /* --- of a view --- */
 
 struct of_view {
@@ -56,7 +66,9 @@ static int of_view_in(struct tx *tx, void *arg)
 	if (r)
 		return r;
 	opts = options_of(&vol);
-	r = branch_from_view(tx, &vol, o->snapshot, &b, o->err);
+	r = *o->snapshot ? 0 : check_not_tmpfs(&vol, o->err);
+	if (!r)
+		r = branch_from_view(tx, &vol, o->snapshot, &b, o->err);
 	if (!r)
 		r = volume_insert(tx, vol.name, VOLUME_DRAFT, b, vol.root_ino, &opts, &row);
 	if (!r)
@@ -127,7 +139,9 @@ static int new_in(struct tx *tx, const char *name, const struct volume_options *
 	r = branch_create(s->meta, NULL, 0, 0, &b);
 	if (!r && vol.id) {
 		opts = options_of(&vol);
-		r = volume_check_unused(s, &vol, "stop what uses it first", err);
+		r = check_not_tmpfs(&vol, err);
+		if (!r)
+			r = volume_check_unused(s, &vol, "stop what uses it first", err);
 		if (!r)
 			r = new_root(tx, &vol, b, &root_ino);
 	} else if (!r) {
