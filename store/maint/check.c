@@ -76,21 +76,10 @@ static int check_tables(struct check *c)
 	return ret ? ret : audit_tables(c->s->meta, found, c);
 }
 
-/* The one after *vol, which is all-zero at first: hidden ones first, then by name. */
 static int next_volume(struct check *c, struct volume_row *vol)
 {
-	struct volume_row next = {0};
-	int ret = 1;
-
 	LOCK_SCOPE(&c->s->lock);
-	if (!*vol->name || vol->hidden)
-		ret = volume_next_hidden(c->s->meta, *vol->name ? vol : NULL, &next);
-	if (ret > 0)
-		ret = volume_next(c->s->meta, vol->hidden ? "" : vol->name, &next);
-	volume_row_free(vol);
-	if (!ret)
-		*vol = next;
-	return ret;
+	return volume_next_any(c->s->meta, vol);
 }
 
 static int next_snapshot(struct check *c, int64_t volume, struct snapshot_row *snap)

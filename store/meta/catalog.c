@@ -173,6 +173,21 @@ int volume_next_hidden(struct meta *m, const struct volume_row *at, struct volum
 	return err;
 }
 
+int volume_next_any(struct meta *m, struct volume_row *at)
+{
+	struct volume_row next = {0};
+	int ret = 1;
+
+	if (!*at->name || at->hidden)
+		ret = volume_next_hidden(m, *at->name ? at : NULL, &next);
+	if (ret > 0)
+		ret = volume_next(m, at->hidden ? "" : at->name, &next);
+	volume_row_free(at);
+	if (!ret)
+		*at = next;
+	return ret;
+}
+
 static int read_snapshot(sqlite3_stmt *st, void *ret)
 {
 	struct snapshot_row s = {

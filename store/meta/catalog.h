@@ -32,6 +32,8 @@ int volume_delete(struct meta *m, int64_t id);
 int volume_next(struct meta *m, const char *after, struct volume_row *ret);
 /* Hidden ones, by time and name: the first after `at` (NULL at first, and may be *ret); >0 at the end. */
 int volume_next_hidden(struct meta *m, const struct volume_row *at, struct volume_row *ret);
+/* All, hidden ones first: goes from *at, all-zero at first, to the next; >0 at the end. What *at owned is freed, whatever is returned. */
+int volume_next_any(struct meta *m, struct volume_row *at);
 
 enum { SNAPSHOT_AUTO = 1, SNAPSHOT_HELD = 2 };
 struct snapshot_row {

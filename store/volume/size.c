@@ -5,7 +5,6 @@
  * shows. A chunk with as many references in the store as in the first kind of branches is the volume's own. */
 #include "store/volume/volume_internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define ROWS_MAX (16 * MIB) /* references that are counted; a volume of more gets no sizes */
@@ -37,16 +36,13 @@ static bool lineage_has(const struct branch *head, const struct branch *b)
 /* Whether the head of any volume but this one comes from the branch. */
 static int is_shared(struct store *s, int64_t volume, const struct branch *b, bool *ret)
 {
-	char after[VOLUME_NAME_MAX + 1] = "";
-	struct volume_row vol;
+	struct volume_row vol = {0};
 	int r;
 
 	*ret = false;
-	while (!*ret && !(r = volume_next(s->meta, after, &vol))) {
+	while (!*ret && !(r = volume_next_any(s->meta, &vol)))
 		*ret = vol.id != volume && lineage_has(branch_get(s->meta, vol.branch), b);
-		(void)snprintf(after, sizeof after, "%s", vol.name);
-		volume_row_free(&vol);
-	}
+	volume_row_free(&vol);
 	return *ret || r > 0 ? 0 : r;
 }
 

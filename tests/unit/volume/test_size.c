@@ -119,13 +119,13 @@ static void test_unique_and_shared(void **state)
 	put(f, two.root_node, "a", a);
 	assert_sizes(f, one.id, 0, LEN);
 	assert_sizes(f, two.id, LEN, LEN);
-	assert_int_equal(volume_remove(f->s, "two", false, &err), 0);
+	assert_int_equal(volume_remove(f->s, "two", VOLUME_REMOVE_FORCE | VOLUME_REMOVE_PURGE, &err), 0);
 
 	/* a clone shares all that it began with */
 	clone(f, "one", "", "copy", &copy);
 	put(f, copy.root_node, "c", c);
 	assert_sizes(f, copy.id, LEN, LEN);
-	assert_int_equal(volume_remove(f->s, "one", false, &err), 0);
+	assert_int_equal(volume_remove(f->s, "one", VOLUME_REMOVE_FORCE | VOLUME_REMOVE_PURGE, &err), 0);
 	assert_sizes(f, copy.id, 2 * LEN, 0);
 }
 
