@@ -35,6 +35,7 @@ static const struct route {
 	{"POST", "v1/gc", api_gc},
 	{"POST", "v1/check", api_check},
 	{"GET", "v1/jobs/*", api_job},
+	{"DELETE", "v1/jobs/*", api_job_cancel},
 	{"GET", "metrics", api_metrics},
 };
 

@@ -35,6 +35,7 @@ int api_status(struct api *api, const struct api_request *r, struct api_answer *
 int api_df(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_gc(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_check(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_job_cancel(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_job(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_metrics(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 

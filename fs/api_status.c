@@ -127,11 +127,22 @@ static void check_report(void *arg, const char *line)
 	job_message(arg, line);
 }
 
+static void check_progress(void *arg, double part)
+{
+	job_progress(arg, part);
+}
+
+static bool check_cancelled(void *arg)
+{
+	return job_cancelled(arg);
+}
+
 static int check_run(void *arg, struct job *job, json_t **ret, struct err *err)
 {
+	const struct check_watch watch = {job, check_report, check_progress, check_cancelled};
 	const struct check_arg *c = arg;
 	struct check_result result = {0};
-	int bad = check_store(c->store, c->flags, check_report, job, &result, err);
+	int bad = check_store_watched(c->store, c->flags, &watch, &result, err);
 
 	if (bad)
 		return bad;
@@ -164,15 +175,31 @@ int api_check(struct api *api, const struct api_request *r, struct api_answer *r
 	return api_answer(ret, json_pack("{s:o}", "job", job), 202, err);
 }
 
-int api_job(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+static int job_id(const struct api_request *r, uint64_t *ret, struct err *err)
 {
 	char *end;
-	uint64_t id = strtoull(r->args[0], &end, 10);
-	json_t *job;
-	int bad;
 
-	if (*end)
-		return err_set(err, ENOENT, "there is no job %s", r->args[0]);
-	bad = jobs_get(api->jobs, id, &job, err);
+	*ret = strtoull(r->args[0], &end, 10);
+	return *end ? err_set(err, ENOENT, "there is no job %s", r->args[0]) : 0;
+}
+
+int api_job(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	json_t *job;
+	uint64_t id;
+	int bad = job_id(r, &id, err);
+
+	if (!bad)
+		bad = jobs_get(api->jobs, id, &job, err);
 	return bad ? bad : api_answer(ret, job, 200, err);
+}
+
+int api_job_cancel(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	uint64_t id;
+	int bad = job_id(r, &id, err);
+
+	if (!bad)
+		bad = jobs_cancel(api->jobs, id, err);
+	return bad ? bad : api_job(api, r, ret, err);
 }

@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "fs/api_internal.h"
@@ -19,6 +19,7 @@ struct job {
 	uint64_t id;
 	const char *kind;
 	enum job_state state;
+	_Atomic bool cancelled;
 	double progress;
 	json_t *messages;
 	json_t *result;
@@ -52,7 +53,7 @@ static void clear(struct job *job)
 		(void)pthread_join(job->thread, NULL);
 	json_decref(job->messages);
 	json_decref(job->result);
-	*job = (struct job){0};
+	memset(job, 0, sizeof *job);
 }
 
 void jobs_free(struct jobs *jobs)
@@ -61,6 +62,8 @@ void jobs_free(struct jobs *jobs)
 
 	if (!jobs)
 		return;
+	for (i = 0; i < JOBS_KEPT; i++)
+		atomic_store(&jobs->slots[i].cancelled, true);
 	for (i = 0; i < JOBS_KEPT; i++)
 		clear(&jobs->slots[i]);
 	(void)pthread_mutex_destroy(&jobs->lock);
@@ -75,7 +78,7 @@ static void *job_main(void *arg)
 	int ret = job->fn(job->arg, job, &result, &err);
 
 	free(job->arg);
-	if (ret < 0)
+	if (ret < 0 && ret != -ECANCELED)
 		log_error("%s: %s", job->kind, err.text);
 	LOCK_SCOPE(&job->jobs->lock);
 	job->err = err;
@@ -119,8 +122,12 @@ int jobs_start(struct jobs *jobs, const char *kind, job_fn fn, void *arg, uint64
 		return err_set(err, EBUSY, "a %s is running already", kind);
 	}
 	clear(job);
-	*job = (struct job){
-		.jobs = jobs, .id = ++jobs->last_id, .kind = kind, .state = JOB_RUNNING, .fn = fn, .arg = arg};
+	job->jobs = jobs;
+	job->id = ++jobs->last_id;
+	job->kind = kind;
+	job->state = JOB_RUNNING;
+	job->fn = fn;
+	job->arg = arg;
 	job->messages = json_array();
 	ret = job->messages ? pthread_create(&job->thread, NULL, job_main, job) : ENOMEM;
 	if (ret) {
@@ -138,6 +145,30 @@ void job_message(struct job *job, const char *line)
 	LOCK_SCOPE(&job->jobs->lock);
 	if (json_array_size(job->messages) < MESSAGES_MAX)
 		(void)json_array_append_new(job->messages, json_string(line));
+}
+
+void job_progress(struct job *job, double part)
+{
+	LOCK_SCOPE(&job->jobs->lock);
+	job->progress = part;
+}
+
+bool job_cancelled(const struct job *job)
+{
+	return atomic_load(&job->cancelled);
+}
+
+int jobs_cancel(struct jobs *jobs, uint64_t id, struct err *err)
+{
+	unsigned i;
+
+	LOCK_SCOPE(&jobs->lock);
+	for (i = 0; i < JOBS_KEPT; i++)
+		if (jobs->slots[i].state != JOB_NONE && jobs->slots[i].id == id) {
+			atomic_store(&jobs->slots[i].cancelled, true);
+			return 0;
+		}
+	return err_set(err, ENOENT, "there is no job %" PRIu64, id);
 }
 
 int jobs_get(struct jobs *jobs, uint64_t id, json_t **ret, struct err *err)

@@ -3,6 +3,7 @@
 #define VARVE_FS_JOBS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store/base/err.h"
@@ -10,18 +11,23 @@
 struct jobs;
 struct job;
 
-/* Does the work in the job's own thread; *ret is its result. */
+/* Does the work in the job's own thread; *ret is its result. Asks job_cancelled often, and ends with -ECANCELED then. */
 typedef int (*job_fn)(void *arg, struct job *job, json_t **ret, struct err *err);
 
 int jobs_new(struct jobs **ret);
-/* Waits for those that run. */
+/* Cancels those that run and waits for their ends. */
 void jobs_free(struct jobs *jobs);
 /* Starts one; `arg` is freed with free() when it has ended. -EBUSY when one of this kind runs already. */
 int jobs_start(struct jobs *jobs, const char *kind, job_fn fn, void *arg, uint64_t *ret_id, struct err *err);
 /* As JSON, see API.md; a new reference. -ENOENT. */
 int jobs_get(struct jobs *jobs, uint64_t id, json_t **ret, struct err *err);
 
+/* Asks a job to end before its time; one that has ended stays as it is. -ENOENT. */
+int jobs_cancel(struct jobs *jobs, uint64_t id, struct err *err);
+
 /* For the job itself. */
 void job_message(struct job *job, const char *line);
+void job_progress(struct job *job, double part); /* 0 to 1 */
+bool job_cancelled(const struct job *job);
 
 #endif

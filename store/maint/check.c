@@ -1,7 +1,9 @@
 /* The check: first the chunks' bytes, if asked for, then what must hold between the tables, then every view.
  *
- * A head changes while it is looked at, so it is walked under one hold of the store lock, and so are the tables that are recounted
- * against each other; a snapshot never changes, so its walk lets others run after every slice. */
+ * What was acknowledged is committed first; then a reader (store/meta/reader.h) looks at the database as a commit left it, so that all
+ * that is counted against each other is of one instant, while operations go on. The reader goes on to a newer commit between steps, of
+ * which each is about one instant alone: a statement over the tables, a head; within a snapshot, which cannot change, after any slice.
+ * That bounds how long the WAL cannot start over; should it grow beyond WAL_MAX nevertheless, the check gives up. */
 #include "store/maint/check_internal.h"
 
 #include <stdarg.h>
@@ -9,10 +11,21 @@
 #include <string.h>
 
 #include "store/meta/audit.h"
+#include "store/meta/reader.h"
 
 #define LINE_MAX_ 8192
+#define PAGES_A_SLICE 128
+#define RENEW_US 1000000
+#define WAL_MAX GIB
 
-static void add_line(struct check *c, const char *fmt, va_list ap)
+/* Of all that there is to do. Reading chunks dwarfs the rest. */
+#define SHARE_DATA 0.75
+#define SHARE_PAGES 0.1
+#define SHARE_STRUCTURE 0.15
+#define SHARE_TABLES 0.25
+#define SHARE_VIEWS 0.5
+
+static void say(struct check *c, const char *fmt, va_list ap)
 {
 	char line[LINE_MAX_];
 
@@ -20,8 +33,7 @@ static void add_line(struct check *c, const char *fmt, va_list ap)
 	for (char *p = line; *p; p++)
 		if (*p == '\n')
 			*p = '?';
-	if (buf_add(&c->lines, line, strlen(line) + 1))
-		c->failed = -ENOMEM;
+	c->watch->report(c->watch->arg, line);
 }
 
 void check_find(struct check *c, const char *fmt, ...)
@@ -30,7 +42,7 @@ void check_find(struct check *c, const char *fmt, ...)
 
 	c->result.errors++;
 	va_start(ap, fmt);
-	add_line(c, fmt, ap);
+	say(c, fmt, ap);
 	va_end(ap);
 }
 
@@ -39,15 +51,8 @@ void check_tell(struct check *c, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	add_line(c, fmt, ap);
+	say(c, fmt, ap);
 	va_end(ap);
-}
-
-void check_flush(struct check *c)
-{
-	for (size_t at = 0; at < c->lines.len; at += strlen((char *)c->lines.data + at) + 1)
-		c->report(c->arg, (const char *)c->lines.data + at);
-	buf_reset(&c->lines);
 }
 
 static void found(void *arg, const char *line)
@@ -55,88 +60,234 @@ static void found(void *arg, const char *line)
 	check_find(arg, "%s", line);
 }
 
-/* drain_lock: commits wait outside the store lock while the database file is read, instead of inside it. */
-static void check_file(struct check *c)
+/* Asked by the reader during statements, too. */
+static bool must_stop(void *arg)
+{
+	struct check *c = arg;
+
+	if (!c->stopped && c->watch->cancelled && c->watch->cancelled(c->watch->arg))
+		c->stopped = -ECANCELED;
+	if (!c->stopped && c->m && c->m != c->s->meta && meta_wal_size(c->s->meta) > WAL_MAX)
+		c->stopped = -EAGAIN;
+	return c->stopped;
+}
+
+int check_step(struct check *c, uint64_t done, uint64_t total)
+{
+	double part = c->part + c->share * (total && done < total ? (double)done / (double)total : 1);
+
+	c->shown = part > c->shown ? part : c->shown;
+	if (c->watch->progress)
+		c->watch->progress(c->watch->arg, c->shown);
+	return must_stop(c) ? c->stopped : 0;
+}
+
+/* The current step is done, the next one has this share of what --data leaves. */
+static void next_step(struct check *c, double share)
+{
+	c->part += c->share;
+	c->share = share * (c->flags & CHECK_DATA ? 1 - SHARE_DATA : 1);
+}
+
+int check_renew(struct check *c)
+{
+	if (c->m == c->s->meta)
+		return 0;
+	c->renewed_us = mono_us();
+	return meta_reader_renew(c->m);
+}
+
+int check_renew_if_due(struct check *c)
+{
+	return mono_us() - c->renewed_us > RENEW_US ? check_renew(c) : 0;
+}
+
+static int check_pages(struct check *c)
+{
+	int64_t page = 1, total = meta_pages(c->s->meta);
+	struct err err = {0};
+	int ret = 0;
+
+	while (!ret && page) {
+		if (meta_check_pages(c->s->meta, &page, PAGES_A_SLICE, &err)) {
+			check_find(c, "%s", err.text);
+			return 0;
+		}
+		ret = check_step(c, page ? (uint64_t)page : (uint64_t)total, (uint64_t)total);
+	}
+	return ret;
+}
+
+static int check_structure(struct check *c)
 {
 	struct err err = {0};
+	int ret = meta_check_structure(c->m, &err);
 
-	LOCK_SCOPE(&c->s->drain_lock);
-	if (meta_integrity(c->s->meta, &err))
+	if (ret && ret != -ECANCELED)
 		check_find(c, "%s", err.text);
+	return ret == -ECANCELED ? ret : 0;
 }
 
 static int check_tables(struct check *c)
 {
 	struct chunk_totals totals = {0};
-	int ret;
+	unsigned n = audit_count();
+	int ret = chunk_totals(c->m, &totals);
 
-	LOCK_SCOPE(&c->s->lock);
-	ret = chunk_totals(c->s->meta, &totals);
 	c->result.chunks = totals.chunks;
-	return ret ? ret : audit_tables(c->s->meta, found, c);
+	for (unsigned i = 0; i < n && !ret; i++) {
+		ret = check_renew(c);
+		if (!ret)
+			ret = audit_tables(c->m, i, found, c);
+		if (!ret)
+			ret = check_step(c, i + 1, n);
+	}
+	return ret;
 }
 
-static int next_volume(struct check *c, struct volume_row *vol)
-{
-	LOCK_SCOPE(&c->s->lock);
-	return volume_next_any(c->s->meta, vol);
-}
-
-static int next_snapshot(struct check *c, int64_t volume, struct snapshot_row *snap)
-{
-	LOCK_SCOPE(&c->s->lock);
-	return snapshot_next(c->s->meta, volume, snap->created, snap->id, snap);
-}
-
-static int check_volume(struct check *c, const struct volume_row *vol)
-{
-	struct snapshot_row snap = {0};
-	int ret = check_view(c, vol, NULL);
-
-	while (!ret && (ret = next_snapshot(c, vol->id, &snap)) == 0)
-		ret = check_view(c, vol, &snap);
-	return ret < 0 ? ret : 0;
-}
-
-static int check_volumes(struct check *c)
+/* Calls fn for every view: for each volume its head, then its snapshots. fn may renew the reader. */
+static int each_view(struct check *c, int (*fn)(struct check *c, const struct volume_row *vol, const struct snapshot_row *snap, void *arg),
+		     void *arg)
 {
 	struct volume_row vol = {0};
 	int ret = 0;
 
-	while (!ret && (ret = next_volume(c, &vol)) == 0)
-		ret = check_volume(c, &vol);
+	while (!ret && (ret = volume_next_any(c->m, &vol)) == 0) {
+		struct snapshot_row snap = {0};
+
+		ret = fn(c, &vol, NULL, arg);
+		while (!ret && (ret = snapshot_next(c->m, vol.id, snap.created, snap.id, &snap)) == 0)
+			ret = fn(c, &vol, &snap, arg);
+		ret = ret > 0 ? 0 : ret;
+	}
 	volume_row_free(&vol);
 	return ret < 0 ? ret : 0;
+}
+
+struct views {
+	uint64_t done, total; /* inodes */
+	int64_t last_snapshot; /* what came while others were looked at is another check's */
+};
+
+static int add_view(struct check *c, const struct volume_row *vol, const struct snapshot_row *snap, void *arg)
+{
+	const struct branch *b = snap ? NULL : branch_get(c->m, vol->branch);
+	struct views *v = arg;
+
+	v->total += (uint64_t)(snap ? snap->inodes : b ? b->inodes : 0);
+	if (snap && snap->id > v->last_snapshot)
+		v->last_snapshot = snap->id;
+	return 0;
+}
+
+static int one_view(struct check *c, const struct volume_row *vol, const struct snapshot_row *snap, void *arg)
+{
+	struct views *v = arg;
+
+	return snap && snap->id > v->last_snapshot ? 0 : check_view(c, vol, snap, &v->done, v->total);
+}
+
+static int check_views(struct check *c)
+{
+	struct views v = {0};
+	int ret = check_renew(c);
+
+	if (!ret)
+		ret = each_view(c, add_view, &v);
+	if (!ret)
+		ret = each_view(c, one_view, &v);
+	return ret ? ret : check_step(c, 1, 1);
+}
+
+static int open_reader(struct check *c)
+{
+	struct err err = {0};
+	int ret = 0;
+
+	if (c->s->flags & STORE_READONLY)
+		c->m = c->s->meta;
+	else
+		ret = meta_reader_open(c->s->dir, &c->m, &err);
+	if (ret)
+		return ret;
+	c->renewed_us = mono_us();
+	meta_reader_watch(c->m, must_stop, c);
+	return 0;
+}
+
+static void close_reader(struct check *c)
+{
+	if (c->m == c->s->meta)
+		meta_reader_watch(c->m, NULL, NULL);
+	else
+		meta_free(c->m);
+}
+
+static int check_metadata(struct check *c)
+{
+	int ret = open_reader(c);
+
+	if (!ret)
+		ret = check_pages(c);
+	next_step(c, SHARE_STRUCTURE);
+	if (!ret)
+		ret = check_structure(c);
+	next_step(c, SHARE_TABLES);
+	if (!ret)
+		ret = check_tables(c);
+	next_step(c, SHARE_VIEWS);
+	if (!ret)
+		ret = check_views(c);
+	close_reader(c);
+	return ret;
+}
+
+static int run(struct check *c)
+{
+	int ret = c->s->flags & STORE_READONLY ? 0 : store_commit(c->s);
+
+	if (ret)
+		check_tell(c, "what was written since the last commit is not checked, because it cannot be committed: %s", err_name(-ret));
+	ret = 0;
+	if (c->flags & CHECK_DATA) {
+		c->share = SHARE_DATA;
+		ret = check_data(c);
+	}
+	next_step(c, SHARE_PAGES);
+	return ret ? ret : check_metadata(c);
+}
+
+static int failed(const struct check *c, int ret, struct err *err)
+{
+	if (c->stopped == -ECANCELED)
+		return err_set(err, ECANCELED, "the check was stopped before its end");
+	if (c->stopped) {
+		(void)err_set(err, EAGAIN, "the store changes too fast to be checked");
+		err_hint(err, "check it again when less is written to it");
+		return -EAGAIN;
+	}
+	return err_set(err, -ret, "the check could not finish: %s", err_name(-ret));
+}
+
+int check_store_watched(struct store *s, unsigned flags, const struct check_watch *watch, struct check_result *ret, struct err *err)
+{
+	struct check c = {.s = s, .flags = flags, .watch = watch};
+	int r = run(&c);
+
+	/* Rows that cannot be read are what a check is for: a finding, not a failure. */
+	if (r == -ECORRUPT) {
+		check_find(&c, "metadata is damaged so that the check could not go on");
+		r = 0;
+	}
+	free(c.bad_chunks);
+	if (r)
+		return failed(&c, r, err);
+	*ret = c.result;
+	return 0;
 }
 
 int check_store(struct store *s, unsigned flags, void (*report)(void *arg, const char *line), void *arg, struct check_result *ret,
 		struct err *err)
 {
-	struct check c = {.s = s, .flags = flags, .report = report, .arg = arg};
-	int r = 0;
-
-	if (flags & CHECK_DATA)
-		r = check_data(&c);
-	check_file(&c);
-	check_flush(&c);
-	if (!r)
-		r = check_tables(&c);
-	check_flush(&c);
-	if (!r)
-		r = check_volumes(&c);
-	check_flush(&c);
-	if (!r)
-		r = c.failed;
-	/* Rows that cannot be read are what a check is for: a finding, not a failure. */
-	if (r == -ECORRUPT) {
-		check_find(&c, "metadata is damaged so that the check could not go on");
-		check_flush(&c);
-		r = 0;
-	}
-	free(c.bad_chunks);
-	buf_free(&c.lines);
-	if (r)
-		return err_set(err, -r, "the check could not finish: %s", err_name(-r));
-	*ret = c.result;
-	return 0;
+	return check_store_watched(s, flags, &(struct check_watch){.arg = arg, .report = report}, ret, err);
 }

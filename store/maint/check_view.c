@@ -31,22 +31,22 @@ struct walk {
 	int64_t bytes, inodes; /* the totals that are kept */
 	char name[2 * VOLUME_NAME_MAX + 2];
 	bool gone; /* the snapshot was removed meanwhile */
+	uint64_t done, total; /* inodes of this view and those before, and of all */
 	struct node *nodes;
 	size_t n, cap;
 };
 
-/* After a slice: lets others run, when the view is one that cannot change. */
+/* After a slice: a snapshot's walk, which sees the same in every commit, may let the WAL start over. */
 static int breathe(struct walk *w)
 {
 	struct snapshot_row snap;
-	int ret;
+	int ret = check_step(w->c, w->done, w->total);
 
-	if (!w->snapshot)
-		return 0;
-	(void)pthread_mutex_unlock(&w->c->s->lock);
-	check_flush(w->c);
-	(void)pthread_mutex_lock(&w->c->s->lock);
-	ret = snapshot_by_id(w->m, w->snapshot, &snap);
+	if (ret || !w->snapshot)
+		return ret;
+	ret = check_renew_if_due(w->c);
+	if (!ret)
+		ret = snapshot_by_id(w->m, w->snapshot, &snap);
 	w->gone = ret == -ENOENT;
 	return ret;
 }
@@ -258,6 +258,7 @@ static int walk(struct walk *w)
 	for (size_t i = 0; i < w->n && !ret; i++) {
 		struct node *node = &w->nodes[i];
 
+		w->done++;
 		if (S_ISDIR(node->mode))
 			ret = read_dir(w, node);
 		else if (S_ISREG(node->mode))
@@ -273,6 +274,7 @@ static int walk(struct walk *w)
 /* What is to be seen at a name now; >0 when nothing is. */
 static int begin(struct walk *w, const struct volume_row *vol, const struct snapshot_row *snap)
 {
+	struct snapshot_row row;
 	struct volume_row now;
 	int ret;
 
@@ -283,9 +285,12 @@ static int begin(struct walk *w, const struct volume_row *vol, const struct snap
 		w->bytes = snap->bytes;
 		w->inodes = snap->inodes;
 		(void)snprintf(w->name, sizeof w->name, "%s@%s", vol->name, snap->name);
-		ret = breathe(w);
+		ret = snapshot_by_id(w->m, snap->id, &row);
+		w->gone = ret == -ENOENT;
 	} else {
-		ret = volume_by_id(w->m, vol->id, &now);
+		ret = check_renew(w->c);
+		if (!ret)
+			ret = volume_by_id(w->m, vol->id, &now);
 		if (ret)
 			return ret == -ENOENT ? 1 : ret;
 		w->view = (struct meta_view){branch_get(w->m, now.branch), META_HEAD};
@@ -299,21 +304,18 @@ static int begin(struct walk *w, const struct volume_row *vol, const struct snap
 	return ret || w->gone ? ret : w->view.branch ? 0 : 1;
 }
 
-int check_view(struct check *c, const struct volume_row *vol, const struct snapshot_row *snap)
+int check_view(struct check *c, const struct volume_row *vol, const struct snapshot_row *snap, uint64_t *done, uint64_t total)
 {
-	struct walk w = {.c = c, .m = c->s->meta};
-	int ret;
+	struct walk w = {.c = c, .m = c->m, .done = *done, .total = total};
+	int ret = begin(&w, vol, snap);
 
-	(void)pthread_mutex_lock(&c->s->lock);
-	ret = begin(&w, vol, snap);
 	if (!ret)
 		ret = walk(&w);
-	(void)pthread_mutex_unlock(&c->s->lock);
 	if (ret == -ECORRUPT) {
 		check_find(c, "%s: its metadata cannot be read whole: %s", w.name, err_name(ECORRUPT));
 		ret = 0;
 	}
 	free(w.nodes);
-	check_flush(c);
+	*done = w.done;
 	return ret < 0 && !w.gone ? ret : 0;
 }

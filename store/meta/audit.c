@@ -53,16 +53,19 @@ static int sums(struct meta *m, void (*fn)(void *arg, const char *line), void *a
 	return 0;
 }
 
-int audit_tables(struct meta *m, void (*fn)(void *arg, const char *line), void *arg)
-{
-	static const enum sql_id statements[] = {
-		SQL_AUDIT_REFS,		 SQL_AUDIT_EXTENT,	   SQL_AUDIT_INODE_VERSIONS,  SQL_AUDIT_DIRENT_VERSIONS,
-		SQL_AUDIT_XATTR_VERSIONS, SQL_AUDIT_EXTENT_VERSIONS, SQL_AUDIT_SPACE,	      SQL_AUDIT_VOLUME,
-		SQL_AUDIT_SNAPSHOT,	 SQL_AUDIT_HEAD,
-	};
-	int ret = 0;
+static const enum sql_id statements[] = {
+	SQL_AUDIT_REFS,		  SQL_AUDIT_EXTENT,	     SQL_AUDIT_INODE_VERSIONS, SQL_AUDIT_DIRENT_VERSIONS,
+	SQL_AUDIT_XATTR_VERSIONS, SQL_AUDIT_EXTENT_VERSIONS, SQL_AUDIT_SPACE,	       SQL_AUDIT_VOLUME,
+	SQL_AUDIT_SNAPSHOT,	  SQL_AUDIT_HEAD,
+};
+#define STATEMENTS (sizeof statements / sizeof *statements)
 
-	for (size_t i = 0; i < sizeof statements / sizeof *statements && !ret; i++)
-		ret = findings(m, statements[i], fn, arg);
-	return ret ? ret : sums(m, fn, arg);
+unsigned audit_count(void)
+{
+	return STATEMENTS + 1;
+}
+
+int audit_tables(struct meta *m, unsigned part, void (*fn)(void *arg, const char *line), void *arg)
+{
+	return part < STATEMENTS ? findings(m, statements[part], fn, arg) : sums(m, fn, arg);
 }

@@ -5,8 +5,10 @@
 #include "store/meta/chunk_table.h"
 
 /* References against extent rows, extents against their chunks, versions of one key against each other, records in packs and on the
- * free list against each other, volumes and snapshots against branches, sums against rows. Says each finding through fn, as a line
- * that is valid during the call. Cost: some passes over extents and chunks. */
-int audit_tables(struct meta *m, void (*fn)(void *arg, const char *line), void *arg);
+ * free list against each other, volumes and snapshots against branches, sums against rows: audit_count() parts, numbered from 0, each
+ * of which looks at one instant. Says each finding through fn, as a line that is valid during the call. Cost: up to a pass over
+ * extents and chunks each. */
+unsigned audit_count(void);
+int audit_tables(struct meta *m, unsigned part, void (*fn)(void *arg, const char *line), void *arg);
 
 #endif

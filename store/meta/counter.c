@@ -112,6 +112,11 @@ uint64_t meta_next_chunk(struct meta *m)
 	return (uint64_t)++m->counters[COUNTER_CHUNK];
 }
 
+uint64_t meta_last_chunk(const struct meta *m)
+{
+	return (uint64_t)m->counters[COUNTER_CHUNK];
+}
+
 uint32_t meta_next_pack(struct meta *m)
 {
 	assert(m->counters[COUNTER_PACK] < UINT32_MAX);

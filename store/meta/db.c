@@ -1,5 +1,5 @@
 /* The open database: one connection that carries all operations inside one long write transaction, and a second one
- * that checkpoints.
+ * that checkpoints. (Readers, which see what is committed, are in reader.c.)
  *
  * States: no transaction (after a commit) -> in_txn at the first statement, be it a read -> in_op between
  * meta_op_begin and end or abort. `lost` means that SQLite rolled the transaction back by itself (a full disk at
@@ -33,7 +33,7 @@
 #define WAL_FRAME_LEN (24 + META_PAGE_SIZE)
 #define BUSY_TIMEOUT_MS 10000 /* somebody looks with the sqlite3 shell */
 
-static int conn_open(const char *dir, int flags, sqlite3 **ret)
+int meta_conn_open(const char *dir, int flags, sqlite3 **ret)
 {
 	AUTO_FREE char *path = NULL;
 	sqlite3 *db = NULL;
@@ -68,7 +68,7 @@ int meta_create(const char *dir, struct err *err)
 		return err_set(err, -ret, "cannot open %s: %s", dir, err_name(-ret));
 	if (faccessat(dirfd, DB_NAME, F_OK, 0) == 0)
 		return err_set(err, EEXIST, "%s/" DB_NAME " exists already", dir);
-	ret = conn_open(dir, SQLITE_OPEN_CREATE, &db);
+	ret = meta_conn_open(dir, SQLITE_OPEN_CREATE, &db);
 	if (ret)
 		return err_set(err, -ret, "cannot create %s/" DB_NAME ": %s", dir, err_name(-ret));
 	rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);
@@ -126,7 +126,7 @@ static int load_secret(struct meta *m)
 	return ret == -ENOENT ? 0 : ret;
 }
 
-static int load(struct meta *m)
+int meta_load(struct meta *m)
 {
 	int ret = counter_load(m);
 
@@ -151,9 +151,9 @@ int meta_open(const char *dir, struct meta **ret_m, struct err *err)
 	if (!ret && faccessat(m->dirfd, DB_NAME, F_OK, 0) < 0)
 		ret = -errno;
 	if (!ret)
-		ret = conn_open(dir, 0, &m->db);
+		ret = meta_conn_open(dir, 0, &m->db);
 	if (!ret)
-		ret = conn_open(dir, 0, &m->checkpoint_db);
+		ret = meta_conn_open(dir, 0, &m->checkpoint_db);
 	if (ret) {
 		(void)err_set(err, -ret, "cannot open %s/" DB_NAME ": %s", dir, err_name(-ret));
 		goto fail;
@@ -167,7 +167,7 @@ int meta_open(const char *dir, struct meta **ret_m, struct err *err)
 	(void)sqlite3_wal_hook(m->db, wal_hook, m);
 	ret = open_wal(m);
 	if (!ret)
-		ret = load(m);
+		ret = meta_load(m);
 	if (ret) {
 		(void)err_set(err, -ret, "cannot read %s/" DB_NAME ": %s", dir, err_name(-ret));
 		goto fail;
@@ -292,7 +292,7 @@ int meta_rollback(struct meta *m)
 	if (ret)
 		return ret;
 	m->in_txn = m->lost = m->dirty = false;
-	return load(m);
+	return meta_load(m);
 }
 
 const struct buf *meta_effects(const struct meta *m)
@@ -346,19 +346,10 @@ int meta_sync_wal(struct meta *m)
 	return io_fdatasync(IO_DB, m->wal_fd);
 }
 
-static int checkpoint(struct meta *m, int mode)
-{
-	LOCK_SCOPE(&m->checkpoint_lock);
-	int rc = sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", mode, NULL, NULL);
-
-	if (rc == SQLITE_OK && mode != SQLITE_CHECKPOINT_PASSIVE)
-		atomic_store(&m->wal_bytes, 0);
-	return sql_errno(rc);
-}
-
 int meta_checkpoint(struct meta *m)
 {
-	int ret = checkpoint(m, SQLITE_CHECKPOINT_PASSIVE);
+	LOCK_SCOPE(&m->checkpoint_lock);
+	int ret = sql_errno(sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
 
 	/* It met a commit just as that changed the WAL's index: the next one will do. */
 	return ret == -EBUSY ? 0 : ret;
@@ -373,7 +364,13 @@ int meta_reset_wal(struct meta *m)
 {
 	int ret = end_plain(m);
 
-	return ret ? ret : checkpoint(m, SQLITE_CHECKPOINT_RESTART);
+	if (ret)
+		return ret;
+	LOCK_SCOPE(&m->checkpoint_lock);
+	ret = sql_errno(sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", SQLITE_CHECKPOINT_RESTART, NULL, NULL));
+	if (!ret)
+		atomic_store(&m->wal_bytes, 0);
+	return ret;
 }
 
 static int setting_write(struct meta *m, const char *key, const void *value, size_t len)
@@ -444,40 +441,4 @@ uint64_t meta_memory(const struct meta *m)
 		sum += (uint64_t)now;
 	}
 	return sum;
-}
-
-static int integrity_sql(sqlite3 *db, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, sql_text(SQL_INTEGRITY), -1, &st, NULL);
-	int ret = 0;
-
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(st);
-	if (rc != SQLITE_ROW)
-		ret = err_set(err, -sql_errno(rc), "metadata: %s", sqlite3_errmsg(db));
-	else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
-		ret = err_set(err, ECORRUPT, "metadata: %s", (const char *)sqlite3_column_text(st, 0));
-	(void)sqlite3_finalize(st);
-	return ret;
-}
-
-int meta_integrity(struct meta *m, struct err *err)
-{
-	/* The checkpointing connection: it holds no changes and, with checkpoints held back, nothing writes the
-	 * file. */
-	LOCK_SCOPE(&m->checkpoint_lock);
-	sqlite3_file *file = NULL;
-	int64_t page = 0;
-	int rc, ret;
-
-	(void)sqlite3_db_release_memory(m->checkpoint_db); /* so that pages are read from the file */
-	rc = sqlite3_file_control(m->checkpoint_db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
-	if (rc == SQLITE_OK)
-		rc = vfs_scan(file, &page);
-	if (rc != SQLITE_OK) {
-		ret = sql_errno(rc);
-		return err_set(err, -ret, "metadata: page %lld of " DB_NAME ": %s", (long long)page, err_name(-ret));
-	}
-	return integrity_sql(m->checkpoint_db, err);
 }

@@ -69,8 +69,8 @@ int meta_checkpoint(struct meta *m);
 /* Bytes in the WAL. */
 uint64_t meta_wal_size(const struct meta *m);
 /* Called right after meta_commit with no operation in between: finishes the checkpoint so that the WAL starts over.
- * It flushes WAL and database: little is left to do right after a meta_checkpoint. -EBUSY while another process
- * reads. */
+ * It flushes WAL and database: little is left to do right after a meta_checkpoint. -EBUSY, at once, while a reader
+ * looks at what is in the WAL: not all was flushed then, and nothing is lost by trying later. */
 int meta_reset_wal(struct meta *m);
 
 /* --- counters: kept in memory, written at commit, raised by meta_apply as it sees ids --- */
@@ -81,6 +81,7 @@ int meta_epoch_advance(struct meta *m, int64_t *ret_view_epoch);
 uint64_t meta_next_ino(struct meta *m);   /* store-wide, never reused; the first is 16 */
 uint64_t meta_last_ino(const struct meta *m);
 uint64_t meta_next_chunk(struct meta *m);
+uint64_t meta_last_chunk(const struct meta *m);
 uint32_t meta_next_pack(struct meta *m);
 uint32_t meta_last_pack(const struct meta *m); /* the highest pack id handed out or seen */
 uint32_t meta_next_number(struct meta *m); /* node id numbers; the first is 1, at most 2^23 - 1 */
@@ -95,10 +96,6 @@ int meta_setting_get(struct meta *m, const char *key, void *out, size_t len); /*
 
 /* SQLite's memory in bytes (page caches included). */
 uint64_t meta_memory(const struct meta *m);
-/* SQLite's own integrity check plus the page checksums of the whole file: 0, or -ECORRUPT with the first finding in
- * err. */
-int meta_integrity(struct meta *m, struct err *err);
-
 /* A walk that must not hold the lock for long: every iterator in this folder resumes by key, see the iter structs. */
 
 #endif

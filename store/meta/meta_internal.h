@@ -44,6 +44,7 @@ struct meta {
 	bool in_op;
 	bool lost;
 	bool dirty;  /* rows changed since the last commit */
+	bool reader; /* see reader.h: no checkpoint_db and no WAL of its own, nothing is changed */
 	uint64_t op_seq;
 	struct buf effects;
 
@@ -62,7 +63,15 @@ struct meta {
 	_Atomic uint64_t wal_bytes;
 	pthread_mutex_t checkpoint_lock; /* protects checkpoint_db; a leaf */
 	sqlite3 *checkpoint_db;
+
+	/* of a reader */
+	bool (*stop)(void *arg);
+	void *stop_arg;
 };
+
+/* db.c */
+int meta_conn_open(const char *dir, int flags, sqlite3 **ret);
+int meta_load(struct meta *m); /* what is kept in memory, from the rows */
 
 /* counter.c */
 int counter_load(struct meta *m);

@@ -32,6 +32,8 @@ int sql_errno(int rc)
 		return -EBUSY;
 	case SQLITE_CONSTRAINT:
 		return -EEXIST;
+	case SQLITE_INTERRUPT:
+		return -ECANCELED;
 	case SQLITE_READONLY:
 		return -EROFS;
 	case SQLITE_TOOBIG:
@@ -101,7 +103,7 @@ int sql_exec(struct meta *m, enum sql_id id)
 
 int sql_begin(struct meta *m)
 {
-	int ret = m->in_txn || m->lost ? 0 : sql_exec(m, SQL_BEGIN);
+	int ret = m->in_txn || m->lost ? 0 : sql_exec(m, m->reader ? SQL_BEGIN_READ : SQL_BEGIN);
 
 	if (!ret && !m->lost)
 		m->in_txn = true;

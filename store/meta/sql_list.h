@@ -7,8 +7,10 @@ SQL(PRAGMAS, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA cac
 	     "PRAGMA cache_size=-65536; PRAGMA mmap_size=0; PRAGMA foreign_keys=OFF; PRAGMA journal_size_limit=67108864;"
 	     "PRAGMA trusted_schema=OFF")
 SQL(PRAGMAS_CREATE, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+SQL(PRAGMAS_READER, "PRAGMA query_only=ON; PRAGMA cache_size=-16384")
 SQL(INTEGRITY, "PRAGMA integrity_check(1)")
 SQL(BEGIN, "BEGIN IMMEDIATE")
+SQL(BEGIN_READ, "BEGIN")
 SQL(COMMIT, "COMMIT")
 SQL(ROLLBACK, "ROLLBACK")
 SQL(SAVEPOINT, "SAVEPOINT op")

@@ -288,20 +288,22 @@ static bool is_zero(const uint8_t *p, size_t n)
 	return p[0] == 0 && !memcmp(p, p + 1, n - 1);
 }
 
-int vfs_scan(sqlite3_file *file, int64_t *ret_page)
+int vfs_scan(sqlite3_file *file, int64_t *page, unsigned max)
 {
 	struct shim_file *s = shim(file);
-	sqlite3_int64 size;
+	sqlite3_int64 size = 0;
 	int rc = shim_file_size(file, &size);
+	int64_t n = *page, pages = size / META_PAGE_SIZE;
 
-	for (int64_t n = 1; !rc && n <= size / META_PAGE_SIZE; n++) {
+	for (; !rc && n <= pages && max; n++, max--) {
+		*page = n;
 		rc = hooked(s, IO_READ, META_PAGE_SIZE, (n - 1) * META_PAGE_SIZE, SQLITE_IOERR_READ);
 		if (!rc)
 			rc = s->real->pMethods->xRead(s->real, s->page, META_PAGE_SIZE, (n - 1) * META_PAGE_SIZE);
 		if (!rc && !page_holds(s->page, n) && !is_zero(s->page, META_PAGE_SIZE))
 			rc = VFS_CORRUPT_SUM;
-		if (rc)
-			*ret_page = n;
 	}
+	if (!rc)
+		*page = n <= pages ? n : 0;
 	return rc;
 }

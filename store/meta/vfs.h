@@ -11,8 +11,9 @@
 
 /* Registers it, once a process; any thread. An SQLite result code. */
 int vfs_register(void);
-/* Reads every page of a database file that the shim opened and checks the checksums; pages of zeros were never
- * written. VFS_CORRUPT_SUM with the number of the first bad page. No other connection may write the file meanwhile. */
-int vfs_scan(sqlite3_file *file, int64_t *ret_page);
+/* Reads up to max pages from page *page (the first is 1) on of a database file that the shim opened, and checks the checksums; pages of
+ * zeros were never written. *page is where to go on, 0 after the last one. VFS_CORRUPT_SUM with the number of the first bad page. No other
+ * connection may write the file meanwhile. */
+int vfs_scan(sqlite3_file *file, int64_t *page, unsigned max);
 
 #endif

@@ -62,15 +62,21 @@ static int drain_late(struct store *s)
 	return ret;
 }
 
-static int commit_rows(struct store *s, uint64_t through, bool reset_wal)
+/* *reset_wal is false afterwards when a reader held the WAL: it starts over another time. */
+static int commit_rows(struct store *s, uint64_t through, bool *reset_wal)
 {
 	uint64_t start = mono_us();
 	int ret = s->failed ? -EIO : 0;
 
 	if (!ret)
 		ret = meta_commit(s->meta, ring_head_seq(s->ring) - 1, through);
-	if (!ret && reset_wal)
+	if (!ret && *reset_wal) {
 		ret = meta_reset_wal(s->meta);
+		if (ret == -EBUSY) {
+			*reset_wal = false;
+			ret = 0;
+		}
+	}
 	if (ret && meta_lost(s->meta))
 		(void)tx_reapply(s);
 	stats_add(&s->stats.commit_locked_usec, mono_us() - start);
@@ -100,7 +106,7 @@ static int commit_once(struct store *s, bool reset_wal)
 	if (!ret)
 		ret = drain_late(s);
 	if (!ret)
-		ret = commit_rows(s, through, reset_wal);
+		ret = commit_rows(s, through, &reset_wal);
 	s->held = false;
 	(void)pthread_cond_broadcast(&s->space_cond);
 	(void)pthread_mutex_unlock(&s->lock);

@@ -2,19 +2,23 @@
  *
  * A view's lineage is its branch at its epoch, then each parent at the fork epoch (the origin, where flattening has cut the link). The
  * first branch that both lineages have is where their histories part: what changed is what changed on it between the two epochs, and on the
- * branches of either side above it. Every change of a name puts the named inode's row too, so the rows of inodes, extents and xattrs tell all. */
+ * branches of either side above it. Every change of a name puts the named inode's row too, so the rows of inodes, extents and xattrs tell all.
+ *
+ * All of that is read through a reader (store/meta/reader.h) with no lock held: of a live volume, the state of a commit made for it. */
 #include "store/volume/diff.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "store/meta/history.h"
+#include "store/meta/reader.h"
 #include "store/volume/view_path.h"
 #include "store/volume/volume_internal.h"
 
 #define NAMES_FIRST 16
 #define SCAN_INODES 64
 #define SCAN_EXTENTS 64
+#define OPEN_TRIES 4
 #define WHOLE 0x100 /* of a candidate: its rows tell nothing of what changed */
 
 struct candidate {
@@ -37,7 +41,7 @@ struct side {
 };
 
 struct diff {
-	struct store *s;
+	struct meta *m; /* a reader */
 	struct side a, b;
 	struct candidate *candidates;
 	size_t n, cap;
@@ -105,7 +109,7 @@ static int scan_views(struct diff *d)
 		size_t n = SCAN_INODES;
 
 		while (!ret && n == SCAN_INODES) {
-			ret = inode_scan(d->s->meta, views[v], after, inodes, SCAN_INODES, &n);
+			ret = inode_scan(d->m, views[v], after, inodes, SCAN_INODES, &n);
 			for (size_t i = 0; i < n && !ret; i++)
 				ret = add_candidate(d, after = inodes[i].ino, WHOLE);
 		}
@@ -124,8 +128,8 @@ static int collect_side(struct diff *d, const struct meta_view *v, const struct 
 		/* A flattened branch changes the rows that it copied in place: they do not tell when. */
 		if (!at->parent)
 			return scan_views(d);
-		ret = history_changed(d->s->meta, at->id, at->origin_epoch, epoch, add_candidate, d);
-		if (!ret && !step_up(d->s->meta, &at, &epoch))
+		ret = history_changed(d->m, at->id, at->origin_epoch, epoch, add_candidate, d);
+		if (!ret && !step_up(d->m, &at, &epoch))
 			return -EXDEV;
 	}
 	return ret;
@@ -133,7 +137,7 @@ static int collect_side(struct diff *d, const struct meta_view *v, const struct 
 
 static int collect(struct diff *d)
 {
-	struct meta *m = d->s->meta;
+	struct meta *m = d->m;
 	struct branch *common = d->a.view.branch;
 	int64_t ea = d->a.view.epoch, eb;
 	int ret;
@@ -176,7 +180,7 @@ static int report(struct diff *d, enum diff_kind kind, unsigned what, const stru
 		  const struct dirent_row *b)
 {
 	struct found f = {.e = {.kind = kind, .what = what, .ino = inode->ino, .mode = inode->mode}};
-	struct meta *m = d->s->meta;
+	struct meta *m = d->m;
 	int ret;
 
 	if (d->n_found == d->cap_found) {
@@ -207,7 +211,7 @@ static int look_names(struct diff *d, struct side *side, uint64_t ino)
 {
 	for (;;) {
 		size_t cap = side->cap ? 2 * side->cap : NAMES_FIRST;
-		int ret = side->cap ? dirent_by_ino(d->s->meta, &side->view, ino, side->names, side->cap, &side->n) : 0;
+		int ret = side->cap ? dirent_by_ino(d->m, &side->view, ino, side->names, side->cap, &side->n) : 0;
 		struct dirent_row *more;
 
 		if (ret || (side->cap && side->n < side->cap))
@@ -222,7 +226,7 @@ static int look_names(struct diff *d, struct side *side, uint64_t ino)
 
 static int look(struct diff *d, struct side *side, uint64_t ino)
 {
-	int ret = inode_get(d->s->meta, &side->view, ino, &side->inode);
+	int ret = inode_get(d->m, &side->view, ino, &side->inode);
 
 	side->n = 0;
 	side->exists = !ret && (side->inode.nlink || ino == side->root_ino);
@@ -281,9 +285,9 @@ static int extents_differ(struct diff *d, bool *ret)
 
 	*ret = false;
 	while (!err && !*ret && na == SCAN_EXTENTS) {
-		err = extent_scan(d->s->meta, &d->a.view, &d->a.inode, off, INT64_MAX, a, SCAN_EXTENTS, &na);
+		err = extent_scan(d->m, &d->a.view, &d->a.inode, off, INT64_MAX, a, SCAN_EXTENTS, &na);
 		if (!err)
-			err = extent_scan(d->s->meta, &d->b.view, &d->b.inode, off, INT64_MAX, b, SCAN_EXTENTS, &nb);
+			err = extent_scan(d->m, &d->b.view, &d->b.inode, off, INT64_MAX, b, SCAN_EXTENTS, &nb);
 		*ret = !err && na != nb;
 		for (size_t i = 0; i < na && !err && !*ret; i++) {
 			*ret = a[i].off != b[i].off || a[i].len != b[i].len || a[i].chunk != b[i].chunk || a[i].choff != b[i].choff;
@@ -297,14 +301,14 @@ static int extents_differ(struct diff *d, bool *ret)
 static int read_xattrs(struct diff *d, const struct side *side, struct buf *ret)
 {
 	struct buf names = {0};
-	int err = xattr_list(d->s->meta, &side->view, side->inode.ino, &names);
+	int err = xattr_list(d->m, &side->view, side->inode.ino, &names);
 
 	for (size_t at = 0; at < names.len && !err;) {
 		const char *name = (const char *)names.data + at;
 		AUTO_FREE void *value = NULL;
 		size_t len = 0;
 
-		err = xattr_get(d->s->meta, &side->view, side->inode.ino, name, &value, &len);
+		err = xattr_get(d->m, &side->view, side->inode.ino, name, &value, &len);
 		if (!err)
 			err = buf_add_bytes(ret, name, strlen(name));
 		if (!err)
@@ -376,7 +380,14 @@ static int by_path(const void *a, const void *b)
 	return order ? order : (int)x->e.kind - (int)y->e.kind;
 }
 
-static int find_view(struct store *s, const char *volume, const char *snapshot, struct side *ret, struct err *err)
+/* Which view a name means, by the id of its branch: views of the reader are others than the store's own. */
+struct found_view {
+	int64_t branch, epoch;
+	int64_t snapshot; /* 0: a head */
+	uint64_t root_ino;
+};
+
+static int find_view(struct store *s, const char *volume, const char *snapshot, struct found_view *ret, struct err *err)
 {
 	struct snapshot_row snap;
 	struct volume_row vol;
@@ -384,51 +395,87 @@ static int find_view(struct store *s, const char *volume, const char *snapshot, 
 
 	if (r)
 		return r;
-	ret->root_ino = vol.root_ino;
+	*ret = (struct found_view){.branch = vol.branch, .epoch = META_HEAD, .root_ino = vol.root_ino};
 	if (*snapshot) {
 		r = snapshot_find(s, &vol, snapshot, &snap, err);
 		if (!r)
-			ret->view = (struct meta_view){branch_get(s->meta, snap.branch), snap.epoch};
-	} else {
-		ret->view = (struct meta_view){branch_get(s->meta, vol.branch), META_HEAD};
+			*ret = (struct found_view){snap.branch, snap.epoch, snap.id, vol.root_ino};
 	}
 	volume_row_free(&vol);
-	return r ? r : ret->view.branch ? 0 : -ECORRUPT;
+	return r;
 }
 
-static int run(struct diff *d, const char *volume_a, const char *snap_a, const char *volume_b, const char *snap_b, struct err *err)
+/* >0 when the reader does not have that view: it came after the commit, or was removed before the reader was opened. */
+static int set_view(struct diff *d, const struct found_view *found, struct side *ret)
 {
-	size_t i;
-	int ret;
+	struct branch *b = branch_get(d->m, found->branch);
+	struct snapshot_row snap;
+	int r;
 
-	LOCK_SCOPE(&d->s->lock);
-	ret = find_view(d->s, volume_a, snap_a, &d->a, err);
-	if (!ret)
-		ret = find_view(d->s, volume_b, snap_b, &d->b, err);
+	ret->view = (struct meta_view){b, found->epoch};
+	ret->root_ino = found->root_ino;
+	if (!b || !found->snapshot)
+		return !b || !b->head;
+	r = snapshot_by_id(d->m, found->snapshot, &snap);
+	return r == -ENOENT ? 1 : r;
+}
+
+/* A reader that has both views. */
+static int open_views(struct diff *d, struct store *s, const char *const names[4], struct err *err)
+{
+	struct found_view a, b;
+	int ret = 0;
+
+	for (int try = 0; try < OPEN_TRIES && !ret; try++) {
+		/* what is still buffered has no extents to compare */
+		ret = store_commit(s);
+		(void)pthread_mutex_lock(&s->lock);
+		if (!ret)
+			ret = find_view(s, names[0], names[1], &a, err);
+		if (!ret)
+			ret = find_view(s, names[2], names[3], &b, err);
+		(void)pthread_mutex_unlock(&s->lock);
+		if (!ret)
+			ret = meta_reader_open(s->dir, &d->m, err);
+		if (ret)
+			return ret;
+		ret = set_view(d, &a, &d->a);
+		if (!ret)
+			ret = set_view(d, &b, &d->b);
+		if (!ret)
+			return 0;
+		meta_free(d->m);
+		d->m = NULL;
+		ret = ret < 0 ? ret : 0;
+	}
+	return ret ? ret : -ESTALE;
+}
+
+static int run(struct diff *d, struct store *s, const char *const names[4], struct err *err)
+{
+	int ret = open_views(d, s, names, err);
+
 	if (!ret)
 		ret = collect(d);
-	if (ret == -EXDEV)
-		return err_set(err, EXDEV, "'%s' and '%s' have no common history", volume_a, volume_b);
-	unite(d);
-	for (i = 0; i < d->n && !ret; i++)
+	if (!ret)
+		unite(d);
+	for (size_t i = 0; i < d->n && !ret; i++)
 		ret = compare(d, &d->candidates[i]);
-	return ret;
+	meta_free(d->m);
+	return ret == -EXDEV ? err_set(err, EXDEV, "'%s' and '%s' have no common history", names[0], names[2]) : ret;
 }
 
 int diff_views(struct store *s, const char *volume_a, const char *snap_a, const char *volume_b, const char *snap_b,
 	       int (*fn)(void *arg, const struct diff_entry *e), void *arg, struct err *err)
 {
+	const char *const names[] = {volume_a, snap_a, volume_b, snap_b};
 	struct diff *d = calloc(1, sizeof *d);
 	size_t i;
 	int ret;
 
 	if (!d)
 		return err_set(err, ENOMEM, "out of memory");
-	d->s = s;
-	/* what is still buffered has no extents to compare */
-	ret = *snap_a && *snap_b ? 0 : store_commit(s);
-	if (!ret)
-		ret = run(d, volume_a, snap_a, volume_b, snap_b, err);
+	ret = run(d, s, names, err);
 	if (!ret && d->n_found)
 		qsort(d->found, d->n_found, sizeof *d->found, by_path);
 	for (i = 0; i < d->n_found; i++) {

@@ -215,6 +215,98 @@ static void test_clean_while_in_use(void **state)
 	assert_clean(f);
 }
 
+/* Somebody who works in the store whenever the check looks up, within statements too: nothing of the store is locked then. Or who does
+ * nothing, and cancels it in the end. */
+struct onlooker {
+	struct fixture *f;
+	unsigned asked, cancel_at;
+	double part;
+};
+
+static void onlooker_report(void *arg, const char *line)
+{
+	struct onlooker *o = arg;
+
+	keep(o->f, line);
+}
+
+static void onlooker_progress(void *arg, double part)
+{
+	struct onlooker *o = arg;
+
+	assert_true(part >= o->part && part < 1.0001);
+	o->part = part;
+}
+
+static bool onlooker_cancelled(void *arg)
+{
+	struct onlooker *o = arg;
+	char name[16];
+
+	if (++o->asked == o->cancel_at)
+		return true;
+	if (o->cancel_at)
+		return false;
+	(void)snprintf(name, sizeof name, "w%u", o->asked);
+	(void)make(o->f, o->f->sub, name, S_IFREG | 0644, o->asked, 3000);
+	assert_int_equal(file_write(o->f->s, &op, o->f->file, name, strlen(name), o->asked * 1000 % FILE_LEN, 0, false), 0);
+	if (o->asked % 3 == 0)
+		assert_int_equal(store_commit(o->f->s), 0);
+	if (o->asked % 5 == 0) {
+		struct err err = {0};
+
+		(void)snapshot_remove(o->f->s, "v", "s", &err);
+		snapshot(o->f, "s");
+	}
+	return false;
+}
+
+static int watched_check(struct onlooker *o)
+{
+	const struct check_watch watch = {o, onlooker_report, onlooker_progress, onlooker_cancelled};
+	struct check_result r = {0};
+	struct err err = {0};
+	int ret = check_store_watched(o->f->s, CHECK_DATA, &watch, &r, &err);
+
+	assert_int_equal(r.errors, 0);
+	if (o->f->lines[0])
+		fail_msg("%s", o->f->lines);
+	return ret;
+}
+
+static void test_others_go_on(void **state)
+{
+	struct fixture *f = *state;
+	struct onlooker o = {.f = f};
+
+	for (unsigned i = 0; i < 2000; i++) { /* enough for statements of many steps */
+		char name[16];
+
+		(void)snprintf(name, sizeof name, "many%u", i);
+		(void)make(f, f->vol.root_node, name, S_IFREG | 0644, i, 0);
+	}
+	snapshot(f, "s");
+	assert_int_equal(watched_check(&o), 0);
+	assert_true(o.asked > 50);
+	assert_true(o.part > 0.999);
+	assert_clean(f);
+}
+
+static void test_cancelled(void **state)
+{
+	struct fixture *f = *state;
+	struct onlooker o = {.f = f};
+	unsigned n = 0;
+
+	for (int ret = -ECANCELED; ret; n++) {
+		o = (struct onlooker){.f = f, .cancel_at = n + 1};
+		ret = watched_check(&o);
+		assert_true(ret == 0 || ret == -ECANCELED);
+		assert_int_equal(ret == 0, o.asked <= n);
+	}
+	assert_true(n > 5);
+}
+
 static struct meta_view head(struct fixture *f)
 {
 	struct volume_row vol;
@@ -381,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clean, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean_through_history, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean_while_in_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_others_go_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_references, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_inodes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_entries, setup, teardown),

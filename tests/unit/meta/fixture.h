@@ -16,6 +16,7 @@
 
 #include "store/base/log.h"
 #include "store/meta/meta_internal.h"
+#include "store/meta/reader.h"
 
 #define DIR_LEN 64
 
@@ -49,6 +50,17 @@ static inline void fixture_open(struct fixture *f)
 	if (meta_create(f->dir, &err))
 		fail_msg("meta_create: %s", err.text);
 	fixture_reopen(f);
+}
+
+/* All pages and SQLite's own check. */
+static inline int fixture_integrity(struct meta *m, struct err *err)
+{
+	int64_t page = 1;
+	int ret = 0;
+
+	while (!ret && page)
+		ret = meta_check_pages(m, &page, 3, err);
+	return ret ? ret : meta_check_structure(m, err);
 }
 
 static inline void fixture_close(struct fixture *f)

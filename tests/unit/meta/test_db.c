@@ -184,7 +184,7 @@ static void test_killed(void **state)
 	assert_int_equal(meta_last_ino(f.m), 115);
 	meta_committed(f.m, &rows, &data);
 	assert_int_equal(rows, 1);
-	assert_int_equal(meta_integrity(f.m, NULL), 0);
+	assert_int_equal(fixture_integrity(f.m, NULL), 0);
 	fixture_close(&f);
 }
 
@@ -368,7 +368,7 @@ static void test_wal_bounded(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_true(total > 4 * limit);
 	assert_true((uint64_t)st.st_size < 2 * limit);
-	assert_int_equal(meta_integrity(f.m, NULL), 0);
+	assert_int_equal(fixture_integrity(f.m, NULL), 0);
 	assert_int_equal(inodes(f.m), 16000);
 	fixture_reopen(&f);
 	assert_int_equal(inodes(f.m), 16000);
@@ -501,7 +501,7 @@ static void fault_loop(int error, size_t write_len)
 		assert_in_range(rows, (uint64_t)acked, (uint64_t)acked + 1);
 		assert_int_equal(inodes(f.m), (int64_t)rows * 60);
 		assert_int_equal(branch_get(f.m, 1)->inodes, (int64_t)rows * 60);
-		assert_int_equal(meta_integrity(f.m, NULL), 0);
+		assert_int_equal(fixture_integrity(f.m, NULL), 0);
 		fixture_close(&f);
 		if (!fault.fired) {
 			assert_int_equal(acked, STEPS);

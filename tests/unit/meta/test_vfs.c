@@ -77,7 +77,7 @@ static int read_all(struct fixture *f)
 	ret = sql_errno(rc);
 	(void)sqlite3_finalize(st);
 	/* Whatever was read, the check of the whole file must find it too. */
-	assert_int_equal(meta_integrity(f->m, &err), ret ? ret : 0);
+	assert_int_equal(fixture_integrity(f->m, &err), ret ? ret : 0);
 	meta_free(f->m);
 	f->m = NULL;
 	return ret;
@@ -215,7 +215,7 @@ static void test_integrity_reads_everything(void **state)
 	flip(fd, (page - 1) * META_PAGE_SIZE + 3000);
 	assert_int_equal(close(fd), 0);
 	fixture_reopen(&f);
-	assert_int_equal(meta_integrity(f.m, &err), -ECORRUPT);
+	assert_int_equal(fixture_integrity(f.m, &err), -ECORRUPT);
 	assert_non_null(strstr(err.text, "page"));
 	fixture_close(&f);
 }
