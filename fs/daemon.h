@@ -17,7 +17,7 @@
 
 struct daemon {
 	struct options options;
-	struct listener api_listener;
+	struct listener api_listener, docker_listener;
 	struct store *store;
 	struct node_table *nodes;
 	struct parked *parked;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "docker/volume_driver.h"
 #include "fs/api.h"
 #include "fs/mount.h"
 #include "fs/ready.h"
@@ -151,6 +152,33 @@ static bool serve(const struct daemon *d, int signal_fd)
 	}
 }
 
+static int start_plugin(struct daemon *d, struct volume_driver **ret, struct err *err)
+{
+	const struct listener_options o = {.path = d->options.docker};
+	int r;
+
+	if (!*d->options.docker)
+		return 0;
+	r = listener_open(&o, &d->docker_listener, err);
+	if (r && !d->options.docker_given) {
+		log_warn("there is no volume plugin: %s", err->text);
+		*err = (struct err){0};
+		return 0;
+	}
+	if (r)
+		return r;
+	r = volume_driver_start(d, ret, err);
+	if (r)
+		listener_close(&d->docker_listener);
+	return r;
+}
+
+static void stop_plugin(struct daemon *d, struct volume_driver *plugin)
+{
+	listener_close(&d->docker_listener);
+	volume_driver_stop(plugin);
+}
+
 static int listen_api(struct daemon *d, struct err *err)
 {
 	const struct listener_options o = {d->options.api, d->options.has_api_group, d->options.api_group};
@@ -163,20 +191,27 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 	const struct store_options options = STORE_OPTIONS_DEFAULT;
 	AUTO_CLOSE int signal_fd = -1;
 	struct api *api = NULL;
+	struct volume_driver *plugin = NULL;
 	struct err closing = {0};
 	bool mounted = true;
 	int ret;
 
 	d->started_ns = (int64_t)clock_ns(CLOCK_REALTIME);
 	d->started_us = daemon_mono_us();
-	d->api_listener = LISTENER_NONE;
+	d->api_listener = d->docker_listener = LISTENER_NONE;
 	(void)pthread_mutex_init(&d->replace_lock, NULL);
 	ret = prepare_signals(&signal_fd, err);
 	if (ret)
 		return ret;
-	ret = store_open(d->options.store, &options, &d->store, err);
+	/* an engine's questions are answered while the store is being opened */
+	ret = start_plugin(d, &plugin, err);
 	if (ret)
 		return ret;
+	ret = store_open(d->options.store, &options, &d->store, err);
+	if (ret) {
+		stop_plugin(d, plugin);
+		return ret;
+	}
 	ns_keep_orphans(d->store, true);
 	ret = uses_open(d->options.store, &d->uses, err);
 	if (!ret)
@@ -187,6 +222,8 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 		ret = listen_api(d, err);
 	if (!ret)
 		ret = api_start(d, &api, err);
+	if (!ret && plugin)
+		ret = volume_driver_attach(plugin, err);
 	if (!ret)
 		ret = ready_tell(ready_fd, &d->options, err);
 	if (!ret) {
@@ -195,6 +232,7 @@ static int run(struct daemon *d, int ready_fd, struct err *err)
 		mounted = serve(d, signal_fd);
 		ready_stopping();
 	}
+	stop_plugin(d, plugin);
 	listener_close(&d->api_listener);
 	api_stop(api);
 	stop_parts(d, mounted);

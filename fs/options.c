@@ -10,10 +10,12 @@
 
 #define DEFAULT_STORE "/var/lib/varve/store"
 #define DEFAULT_MOUNT "/var/lib/varve/volumes"
+#define DEFAULT_DOCKER "/run/docker/plugins/varve.sock"
+#define NO_DOCKER "none"
 #define DEFAULT_TMPFS "/run/varve/tmpfs"
 #define DEFAULT_API "/run/varve/api.sock"
 
-enum { OPT_API = 256, OPT_API_GROUP, OPT_TMPFS, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL };
+enum { OPT_API = 256, OPT_API_GROUP, OPT_DOCKER, OPT_TMPFS, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL };
 
 static const struct option long_options[] = {
 	{"store", required_argument, NULL, 's'},
@@ -21,6 +23,7 @@ static const struct option long_options[] = {
 	{"api", required_argument, NULL, OPT_API},
 	{"api-group", required_argument, NULL, OPT_API_GROUP},
 	{"foreground", no_argument, NULL, 'f'},
+	{"docker", required_argument, NULL, OPT_DOCKER},
 	{"tmpfs", required_argument, NULL, OPT_TMPFS},
 	{"pidfile", required_argument, NULL, OPT_PIDFILE},
 	{"log", required_argument, NULL, OPT_LOG},
@@ -37,6 +40,8 @@ static const char usage[] = "usage: varved [OPTION]...\n"
 			    "  -m, --mount DIR       where the volumes appear (VARVE_MOUNT; " DEFAULT_MOUNT ")\n"
 			    "      --api SOCKET      unix socket of the HTTP interface (VARVE_API; " DEFAULT_API ")\n"
 			    "      --api-group G     this group may use the socket too\n"
+			    "      --docker SOCKET   unix socket of the Docker volume plugin, or none\n"
+			    "                        (VARVE_DOCKER; " DEFAULT_DOCKER ")\n"
 			    "      --tmpfs DIR       where volumes of type tmpfs are mounted (" DEFAULT_TMPFS ")\n"
 			    "  -f, --foreground      stay in the foreground\n"
 			    "      --pidfile FILE    write the daemon's process id there\n"
@@ -61,6 +66,15 @@ static int set_path(char ret[PATH_MAX], const char *what, const char *path, stru
 		return err_set(err, EINVAL, "%s is too long", what);
 	while (n > 1 && ret[n - 1] == '/')
 		ret[--n] = '\0';
+	return 0;
+}
+
+static int set_docker(struct options *o, const char *path, struct err *err)
+{
+	o->docker_given = strcmp(path, DEFAULT_DOCKER) != 0;
+	if (strcmp(path, NO_DOCKER) != 0)
+		return set_path(o->docker, "--docker", path, err);
+	*o->docker = '\0';
 	return 0;
 }
 
@@ -106,6 +120,8 @@ static int set_one(struct options *o, int c, bool *log_given, struct err *err)
 		return set_path(o->mount, "--mount", optarg, err);
 	case OPT_API:
 		return set_path(o->api, "--api", optarg, err);
+	case OPT_DOCKER:
+		return set_docker(o, optarg, err);
 	case OPT_TMPFS:
 		return set_path(o->tmpfs, "--tmpfs", optarg, err);
 	case OPT_PIDFILE:
@@ -133,11 +149,23 @@ static int set_one(struct options *o, int c, bool *log_given, struct err *err)
 	}
 }
 
-static int set_default(char ret[PATH_MAX], const char *variable, const char *fallback, struct err *err)
+static const char *env_or(const char *variable, const char *fallback)
 {
 	const char *value = getenv(variable);
 
-	return set_path(ret, variable, value && *value ? value : fallback, err);
+	return value && *value ? value : fallback;
+}
+
+static int set_default(char ret[PATH_MAX], const char *variable, const char *fallback, struct err *err)
+{
+	return set_path(ret, variable, env_or(variable, fallback), err);
+}
+
+static int check_socket(const char *whose, const char *path, struct err *err)
+{
+	if (strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path)
+		return 0;
+	return err_set(err, EINVAL, "the path of the %s's socket is too long for a socket: %s", whose, path);
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
@@ -149,6 +177,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 	if ((r = set_default(o.store, "VARVE_STORE", DEFAULT_STORE, err)) ||
 	    (r = set_default(o.mount, "VARVE_MOUNT", DEFAULT_MOUNT, err)) ||
 	    (r = set_default(o.api, "VARVE_API", DEFAULT_API, err)) ||
+	    (r = set_docker(&o, env_or("VARVE_DOCKER", DEFAULT_DOCKER), err)) ||
 	    (r = set_path(o.tmpfs, "--tmpfs", DEFAULT_TMPFS, err)))
 		return r;
 	opterr = 0;
@@ -175,8 +204,11 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 		err_hint(err, "varved --help lists the options");
 		return r;
 	}
-	if (strlen(o.api) >= sizeof((struct sockaddr_un *)0)->sun_path)
-		return err_set(err, EINVAL, "the path of the API's socket is too long for a socket: %s", o.api);
+	r = check_socket("API", o.api, err);
+	if (!r)
+		r = check_socket("plugin", o.docker, err);
+	if (r)
+		return r;
 	if (!log_given)
 		o.log_dest = o.foreground ? LOG_DEST_STDERR : LOG_DEST_SYSLOG;
 	*ret = o;

@@ -14,6 +14,8 @@ struct options {
 	char store[PATH_MAX];
 	char mount[PATH_MAX];
 	char api[PATH_MAX];
+	char docker[PATH_MAX]; /* the volume plugin's socket; "": no plugin */
+	bool docker_given; /* else it is the default, which the daemon can do without */
 	char tmpfs[PATH_MAX]; /* the folder of volumes of type tmpfs */
 	char pidfile[PATH_MAX]; /* "": none */
 	gid_t api_group;

@@ -50,6 +50,8 @@ for f in $files; do
 		continue
 	fi
 	engine_command "$f" && rule="store/[a-z]+|tools"
+	# where the daemon's parts are put together
+	[ "$f" = fs/main.c ] && rule="$rule|docker"
 	while IFS= read -r inc; do
 		[ -n "$inc" ] || continue
 		if [[ $inc != */* ]]; then

@@ -308,6 +308,39 @@ int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct
 	return 0;
 }
 
+int volume_briefs(struct store *s, struct volume_brief **ret, size_t *ret_n, struct err *err)
+{
+	AUTO_FREE struct volume_brief *list = NULL;
+	char after[VOLUME_NAME_MAX + 1] = "";
+	struct volume_row vol;
+	size_t n = 0, cap = 0;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	while (!(r = volume_next(s->meta, after, &vol))) {
+		if (n == cap) {
+			cap = cap ? cap * 2 : 64;
+			struct volume_brief *more = reallocarray(list, cap, sizeof *more);
+
+			r = more ? 0 : -ENOMEM;
+			list = more ? more : list;
+		}
+		if (!r) {
+			list[n] = (struct volume_brief){.id = vol.id, .created = vol.created, .tmpfs = vol.flags & VOLUME_TMPFS};
+			(void)snprintf(list[n++].name, sizeof list->name, "%s", vol.name);
+			(void)snprintf(after, sizeof after, "%s", vol.name);
+		}
+		volume_row_free(&vol);
+		if (r)
+			break;
+	}
+	if (r < 0)
+		return err_set(err, -r, "listing the volumes failed: %s", err_name(-r));
+	*ret = steal(&list);
+	*ret_n = n;
+	return 0;
+}
+
 static int rename_in(struct store *s, const char *old_name, const char *new_name, struct err *err)
 {
 	struct volume_row vol;

@@ -53,6 +53,14 @@ int volume_create(struct store *s, const char *name, const struct volume_options
 int volume_get(struct store *s, const char *name, struct volume_info *ret, struct err *err);
 /* All volumes by name; caller frees. */
 int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct err *err);
+/* What is cheap to know of all of them, by name: a look at one row each. Caller frees. */
+struct volume_brief {
+	int64_t id;
+	char name[VOLUME_NAME_MAX + 1];
+	int64_t created; /* ns */
+	bool tmpfs;
+};
+int volume_briefs(struct store *s, struct volume_brief **ret, size_t *ret_n, struct err *err);
 enum {
 	VOLUME_REMOVE_FORCE = 1, /* even while files are open for writing */
 	VOLUME_REMOVE_PURGE = 2, /* not into the trash */

@@ -26,6 +26,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 B = os.environ.get("B", os.path.join(ROOT, "build/out"))
 VARVE = os.environ.get("VARVE", os.path.join(B, "varve"))
+os.environ["VARVE_DOCKER"] = "none"  # no plugin on this machine's engine
 VARVED = os.environ.get("VARVED", os.path.join(B, "varved"))
 WORK = os.path.join(B, "tests/bench/work")
 PASSTHROUGH = os.path.join(B, "tests/bench/passthrough_ll")

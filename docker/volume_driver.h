@@ -1,0 +1,17 @@
+/* The Docker volume plugin: API v1 of volume drivers, on its own socket. It serves before the store is open: what only
+ * tells is answered from the catalog, what changes waits. */
+#ifndef VARVE_DOCKER_VOLUME_DRIVER_H
+#define VARVE_DOCKER_VOLUME_DRIVER_H
+
+#include "fs/daemon.h"
+
+struct volume_driver;
+
+/* Serves the daemon's docker_listener. Call it before the store is opened. */
+int volume_driver_start(struct daemon *d, struct volume_driver **ret, struct err *err);
+/* The store is open and mounted: what waited goes on. */
+int volume_driver_attach(struct volume_driver *v, struct err *err);
+/* Waits for the requests that are running; those that wait for a store end without an answer. Accepts NULL. */
+void volume_driver_stop(struct volume_driver *v);
+
+#endif
