@@ -78,6 +78,9 @@ int meta_check_pages(struct meta *m, int64_t *page, unsigned max, struct err *er
 
 	if (rc == SQLITE_OK)
 		rc = vfs_scan(file, page, max);
+	/* A power cut during a checkpoint leaves pages torn whose content the WAL still has: the next checkpoint writes them again. */
+	if (rc == VFS_CORRUPT_SUM && sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK)
+		rc = vfs_scan(file, page, max);
 	ret = sql_errno(rc);
 	return ret ? err_set(err, -ret, "metadata: page %lld of the database: %s", (long long)*page, err_name(-ret)) : 0;
 }
