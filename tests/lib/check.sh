@@ -81,6 +81,9 @@ SEED=${SEED:-$(date +%s)}
 export SEED
 model() { step "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
 
+# crash VARIANT FOLDER MOMENTS
+crash() { step "crash${1} ($3 moments, seed $SEED)" "$2/tests/crash/crash" --points "$3" --seed "$SEED"; }
+
 build() { step "build" $MAKE --no-print-directory -j"$JOBS" O="$O" all test-bins || total; }
 
 san=address,undefined
@@ -113,11 +116,13 @@ quick | all)
 	units "" "${bins[@]}"
 	if [ "$1" = quick ]; then
 		model "" "$B" 20000
+		crash "" "$B" 1000
 		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh
 		sanitized 20000
 	else
 		export LONG=1
 		model "" "$B" 1000000
+		crash "" "$B" 10000
 		scripts tests/mount/*.sh tests/docker/*.sh
 		sanitized 100000
 		tsan
