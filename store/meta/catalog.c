@@ -249,10 +249,10 @@ int snapshot_delete(struct meta *m, int64_t id)
 	return row_delete(m, T_SNAPSHOT, key);
 }
 
-int snapshot_next(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret)
+static int next_snapshot(struct meta *m, enum sql_id which, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret)
 {
 	sqlite3_stmt *st;
-	int err = sql_stmt(m, SQL_SNAPSHOT_NEXT, &st);
+	int err = sql_stmt(m, which, &st);
 
 	if (err)
 		return err;
@@ -260,6 +260,16 @@ int snapshot_next(struct meta *m, int64_t volume, int64_t created, int64_t id, s
 	(void)sqlite3_bind_int64(st, 2, created);
 	(void)sqlite3_bind_int64(st, 3, id);
 	return read_one(m, st, read_snapshot, ret);
+}
+
+int snapshot_next(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret)
+{
+	return next_snapshot(m, SQL_SNAPSHOT_NEXT, volume, created, id, ret);
+}
+
+int snapshot_next_any(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret)
+{
+	return next_snapshot(m, SQL_SNAPSHOT_NEXT_ANY, volume, created, id, ret);
 }
 
 static int read_count(sqlite3_stmt *st, void *ret)

@@ -8,7 +8,7 @@
 /* A hidden volume is there, with its snapshots, but no name leads to it and no listing shows it: it was removed (TRASH), or is
  * being filled or read by something that will end (DRAFT: dropped when a store is opened). Its name is free for others. A TMPFS volume's
  * files are in memory, outside the store, which has its snapshots. */
-enum { VOLUME_TRASH = 1, VOLUME_DRAFT = 2, VOLUME_TMPFS = 4 };
+enum { VOLUME_TRASH = 1, VOLUME_DRAFT = 2, VOLUME_TMPFS = 4, VOLUME_FILLING = 8 /* a draft that is no whole tree yet */ };
 struct volume_row {
 	int64_t id;
 	char name[VOLUME_NAME_MAX + 1];
@@ -55,6 +55,8 @@ int snapshot_put(struct meta *m, const struct snapshot_row *s);
 int snapshot_delete(struct meta *m, int64_t id);
 /* By (created, id): the first after (created, id) (0, 0 at first) of a volume; >0 at the end. */
 int snapshot_next(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret);
+/* The same with pins: snapshots whose name begins with '@', which no user can give, and which no listing shows. */
+int snapshot_next_any(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret);
 /* How many branches were forked from this view. */
 int snapshot_clones(struct meta *m, int64_t branch, int64_t epoch, unsigned *ret);
 

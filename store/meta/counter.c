@@ -102,6 +102,14 @@ uint64_t meta_next_ino(struct meta *m)
 	return (uint64_t)++m->counters[COUNTER_INO];
 }
 
+uint64_t meta_reserve_inos(struct meta *m, uint64_t n)
+{
+	uint64_t first = (uint64_t)m->counters[COUNTER_INO] + 1;
+
+	m->counters[COUNTER_INO] += (int64_t)n;
+	return first;
+}
+
 uint64_t meta_last_ino(const struct meta *m)
 {
 	return (uint64_t)m->counters[COUNTER_INO];

@@ -79,6 +79,7 @@ int64_t meta_now(const struct meta *m); /* the epoch that changes made now belon
 /* Ends the current epoch: returns it (the view to pin), and later changes belong to the next one. Recorded. */
 int meta_epoch_advance(struct meta *m, int64_t *ret_view_epoch);
 uint64_t meta_next_ino(struct meta *m);   /* store-wide, never reused; the first is 16 */
+uint64_t meta_reserve_inos(struct meta *m, uint64_t n); /* n in a row; the first */
 uint64_t meta_last_ino(const struct meta *m);
 uint64_t meta_next_chunk(struct meta *m);
 uint64_t meta_last_chunk(const struct meta *m);

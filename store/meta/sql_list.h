@@ -94,7 +94,8 @@ SQL(VOLUME_BY_ID, "SELECT * FROM volume WHERE id=?1")
 SQL(VOLUME_NEXT, "SELECT * FROM volume WHERE name>?1 ORDER BY name LIMIT 1")
 SQL(SNAPSHOT_BY_NAME, "SELECT * FROM snapshot WHERE volume=?1 AND name=?2")
 SQL(SNAPSHOT_BY_ID, "SELECT * FROM snapshot WHERE id=?1")
-SQL(SNAPSHOT_NEXT, "SELECT * FROM snapshot WHERE volume=?1 AND (created,id)>(?2,?3) ORDER BY created, id LIMIT 1")
+SQL(SNAPSHOT_NEXT, "SELECT * FROM snapshot WHERE volume=?1 AND (created,id)>(?2,?3) AND substr(name,1,1)<>'@' ORDER BY created, id LIMIT 1")
+SQL(SNAPSHOT_NEXT_ANY, "SELECT * FROM snapshot WHERE volume=?1 AND (created,id)>(?2,?3) ORDER BY created, id LIMIT 1")
 SQL(SNAPSHOT_CLONES, "SELECT count(*) FROM branch WHERE parent=?1 AND fork_epoch=?2")
 SQL(NUMBER_GET, "SELECT * FROM number WHERE number=?1")
 SQL(NUMBER_NEXT, "SELECT * FROM number WHERE number>?1 ORDER BY number LIMIT 1")
@@ -217,6 +218,14 @@ SQL(HISTORY_XATTR_ENDED, HISTORY(xattr, ENDED))
 SQL(HISTORY_XATTR_LIVE, HISTORY(xattr, LIVE))
 SQL(HISTORY_XATTR_LATER, HISTORY(xattr, LATER))
 #undef HISTORY
+#define HISTORY_ROW(cols, table, where) "SELECT " cols " FROM " #table " INDEXED BY " #table "_history WHERE branch=?1 AND " where
+SQL(HISTORY_EXTENT_ROW_ENDED, HISTORY_ROW("ino, off, NULL", extent, ENDED))
+SQL(HISTORY_EXTENT_ROW_LIVE, HISTORY_ROW("ino, off, NULL", extent, LIVE))
+SQL(HISTORY_EXTENT_ROW_LATER, HISTORY_ROW("ino, off, NULL", extent, LATER))
+SQL(HISTORY_DIRENT_ROW_ENDED, HISTORY_ROW("parent, hash, name", dirent, ENDED))
+SQL(HISTORY_DIRENT_ROW_LIVE, HISTORY_ROW("parent, hash, name", dirent, LIVE))
+SQL(HISTORY_DIRENT_ROW_LATER, HISTORY_ROW("parent, hash, name", dirent, LATER))
+#undef HISTORY_ROW
 #undef ENDED
 #undef LIVE
 #undef LATER

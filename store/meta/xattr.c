@@ -118,7 +118,7 @@ int xattr_list(struct meta *m, const struct meta_view *v, uint64_t ino, struct b
 	if (!err)
 		err = version_walk_start(&w, 0, NULL, 0);
 	while (!err && (err = version_walk_next(&w, &row, NULL)) == 0)
-		if (row->col[IS_SET] && strcmp(row->name, XATTR_SYMLINK_TARGET) != 0)
+		if (row->col[IS_SET] && row->name[0] != XATTR_INTERNAL)
 			err = buf_add(ret, row->name, row->name_len + 1);
 	version_walk_end(&w);
 	return err < 0 ? err : 0;

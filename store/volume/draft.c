@@ -330,7 +330,7 @@ int drafts_drop(struct store *s)
 		row = next;
 		if (!(row.flags & VOLUME_DRAFT))
 			continue;
-		log_info("what was left of an export or import of '%s' is dropped", row.name);
+		log_info("what was left of an export, import or pull of '%s' is dropped", row.name);
 		r = drop(s, &row);
 		if (r) {
 			volume_row_free(&row);

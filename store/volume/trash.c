@@ -85,7 +85,7 @@ int volume_destroy(struct tx *tx, const struct volume_row *vol)
 	struct snapshot_row snap;
 	int r;
 
-	while (!(r = snapshot_next(s->meta, vol->id, 0, 0, &snap)))
+	while (!(r = snapshot_next_any(s->meta, vol->id, 0, 0, &snap)))
 		if ((r = snapshot_drop(tx, &snap)))
 			return r;
 	if (r > 0)
