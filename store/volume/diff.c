@@ -1,8 +1,5 @@
-/* diff: the inodes whose rows changed on the branches between two views, looked at in both.
- *
- * A view's lineage is its branch at its epoch, then each parent at the fork epoch (the origin, where flattening has cut the link). The
- * first branch that both lineages have is where their histories part: what changed is what changed on it between the two epochs, and on the
- * branches of either side above it. Every change of a name puts the named inode's row too, so the rows of inodes, extents and xattrs tell all.
+/* diff: the inodes whose rows changed on the branches between two views (view_history.h), looked at in both. Every change of a name puts the
+ * named inode's row too, so the rows of inodes, extents and xattrs tell all.
  *
  * All of that is read through a reader (store/meta/reader.h) with no lock held: of a live volume, the state of a commit made for it. */
 #include "store/volume/diff.h"
@@ -12,6 +9,7 @@
 
 #include "store/meta/history.h"
 #include "store/meta/reader.h"
+#include "store/volume/view_history.h"
 #include "store/volume/view_path.h"
 #include "store/volume/volume_internal.h"
 
@@ -70,33 +68,6 @@ static int add_candidate(void *arg, uint64_t ino, unsigned what)
 	return 0;
 }
 
-/* The next level of a lineage; false at its root. */
-static bool step_up(struct meta *m, struct branch **b, int64_t *epoch)
-{
-	struct branch *up = (*b)->parent ? (*b)->parent : (*b)->origin_branch ? branch_get(m, (*b)->origin_branch) : NULL;
-
-	if (!up || up->dead)
-		return false;
-	*epoch = (*b)->parent ? (*b)->fork_epoch : (*b)->origin_epoch;
-	*b = up;
-	return true;
-}
-
-/* Where `b` is in a view's lineage: *ret_epoch is the epoch at which it is seen. */
-static bool in_lineage(struct meta *m, const struct meta_view *v, const struct branch *b, int64_t *ret_epoch)
-{
-	struct branch *at = v->branch;
-	int64_t epoch = v->epoch;
-
-	do {
-		if (at == b) {
-			*ret_epoch = epoch;
-			return true;
-		}
-	} while (step_up(m, &at, &epoch));
-	return false;
-}
-
 /* Every inode of both views. */
 static int scan_views(struct diff *d)
 {
@@ -117,40 +88,19 @@ static int scan_views(struct diff *d)
 	return ret;
 }
 
-/* What changed on a view's branches above the common one. */
-static int collect_side(struct diff *d, const struct meta_view *v, const struct branch *common)
+static int collect_stretch(void *arg, int64_t branch, int64_t from, int64_t to)
 {
-	struct branch *at = v->branch;
-	int64_t epoch = v->epoch;
-	int ret = 0;
+	struct diff *d = arg;
 
-	while (at != common && !ret) {
-		/* A flattened branch changes the rows that it copied in place: they do not tell when. */
-		if (!at->parent)
-			return scan_views(d);
-		ret = history_changed(d->m, at->id, at->origin_epoch, epoch, add_candidate, d);
-		if (!ret && !step_up(d->m, &at, &epoch))
-			return -EXDEV;
-	}
-	return ret;
+	return history_changed(d->m, branch, from, to, add_candidate, d);
 }
 
 static int collect(struct diff *d)
 {
-	struct meta *m = d->m;
-	struct branch *common = d->a.view.branch;
-	int64_t ea = d->a.view.epoch, eb;
-	int ret;
+	bool whole;
+	int ret = view_history(d->m, &d->a.view, &d->b.view, collect_stretch, d, &whole);
 
-	while (!in_lineage(m, &d->b.view, common, &eb))
-		if (!step_up(m, &common, &ea))
-			return -EXDEV;
-	ret = collect_side(d, &d->a.view, common);
-	if (!ret)
-		ret = collect_side(d, &d->b.view, common);
-	if (!ret && ea != eb)
-		ret = history_changed(m, common->id, ea < eb ? ea : eb, ea < eb ? eb : ea, add_candidate, d);
-	return ret;
+	return ret || !whole ? ret : scan_views(d);
 }
 
 static int by_ino(const void *a, const void *b)
