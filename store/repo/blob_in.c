@@ -1,0 +1,223 @@
+#include "store/repo/blob_in.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/base/cleanup.h"
+
+/* Pieces of packs, for places where a round trip is dear: blobs lie in the order in which they are wanted. */
+#define WINDOW_LEN (2 * MIB)
+#define WINDOWS 24
+/* Contents that were bases of deltas, or will be. */
+#define CONTENTS 64
+#define CODECS 8
+
+struct window {
+	uint32_t pack;
+	uint32_t off, len;
+	uint64_t used;
+	uint8_t *bytes; /* NULL: free */
+};
+
+struct content {
+	struct repo_name name;
+	uint64_t used;
+	size_t len;
+	uint8_t *bytes;
+};
+
+struct blob_in {
+	struct repo *r;
+	struct repo_progress *progress;
+	pthread_mutex_t lock; /* what follows; not held while something is read */
+	uint64_t clock;
+	struct window windows[WINDOWS];
+	struct content contents[CONTENTS];
+	struct codec *codecs[CODECS]; /* not in use */
+	size_t n_codecs;
+};
+
+int blob_in_new(struct repo *r, struct repo_progress *progress, struct blob_in **ret)
+{
+	struct blob_in *in = calloc(1, sizeof *in);
+
+	if (!in)
+		return -ENOMEM;
+	in->r = r;
+	in->progress = progress;
+	(void)pthread_mutex_init(&in->lock, NULL);
+	*ret = in;
+	return 0;
+}
+
+void blob_in_free(struct blob_in *in)
+{
+	if (!in)
+		return;
+	for (size_t i = 0; i < WINDOWS; i++)
+		free(in->windows[i].bytes);
+	for (size_t i = 0; i < CONTENTS; i++)
+		free(in->contents[i].bytes);
+	for (size_t i = 0; i < in->n_codecs; i++)
+		codec_free(in->codecs[i]);
+	(void)pthread_mutex_destroy(&in->lock);
+	free(in);
+}
+
+static int codec_take(struct blob_in *in, struct codec **ret)
+{
+	LOCK_SCOPE(&in->lock);
+	if (in->n_codecs) {
+		*ret = in->codecs[--in->n_codecs];
+		return 0;
+	}
+	return codec_new(ret);
+}
+
+static void codec_give(struct blob_in *in, struct codec *c)
+{
+	(void)pthread_mutex_lock(&in->lock);
+	if (in->n_codecs < CODECS) {
+		in->codecs[in->n_codecs++] = c;
+		c = NULL;
+	}
+	(void)pthread_mutex_unlock(&in->lock);
+	codec_free(c);
+}
+
+static bool from_window(struct blob_in *in, const struct blob_place *at, struct buf *ret)
+{
+	LOCK_SCOPE(&in->lock);
+	for (size_t i = 0; i < WINDOWS; i++) {
+		struct window *w = &in->windows[i];
+
+		if (!w->bytes || w->pack != at->pack || at->off < w->off || at->off + at->blob.stored_len > w->off + w->len)
+			continue;
+		w->used = ++in->clock;
+		return !buf_add(ret, w->bytes + (at->off - w->off), at->blob.stored_len);
+	}
+	return false;
+}
+
+static void keep_window(struct blob_in *in, uint32_t pack, uint32_t off, struct buf *bytes)
+{
+	struct window *oldest = &in->windows[0];
+
+	LOCK_SCOPE(&in->lock);
+	for (size_t i = 0; i < WINDOWS; i++) {
+		if (in->windows[i].used < oldest->used)
+			oldest = &in->windows[i];
+	}
+	free(oldest->bytes);
+	*oldest = (struct window){pack, off, (uint32_t)bytes->len, ++in->clock, bytes->data};
+	*bytes = (struct buf){0};
+}
+
+/* The sealed bytes. */
+static int fetch(struct blob_in *in, const struct blob_place *at, struct buf *ret, struct err *err)
+{
+	uint64_t len = at->blob.stored_len;
+	char key[BACKEND_KEY_MAX + 1];
+	struct buf window = {0};
+	int bad;
+
+	if (from_window(in, at, ret))
+		return 0;
+	repo_object_key(REPO_PACK, &at->pack_name, key);
+	if (in->r->be->slow && len < WINDOW_LEN)
+		len = at->pack_end - at->off < WINDOW_LEN ? at->pack_end - at->off : WINDOW_LEN;
+	bad = backend_get(in->r->be, key, at->off, (size_t)len, &window, err);
+	if (!bad && in->progress)
+		atomic_fetch_add(&in->progress->sent, window.len);
+	if (!bad && buf_add(ret, window.data, at->blob.stored_len))
+		bad = err_set(err, ENOMEM, "out of memory");
+	if (!bad && in->r->be->slow)
+		keep_window(in, at->pack, at->off, &window);
+	buf_free(&window);
+	return bad;
+}
+
+static bool from_contents(struct blob_in *in, const struct repo_name *name, void *out, size_t *ret_len)
+{
+	LOCK_SCOPE(&in->lock);
+	for (size_t i = 0; i < CONTENTS; i++) {
+		struct content *c = &in->contents[i];
+
+		if (!c->bytes || memcmp(c->name.b, name->b, REPO_NAME_LEN) != 0)
+			continue;
+		c->used = ++in->clock;
+		memcpy(out, c->bytes, c->len);
+		*ret_len = c->len;
+		return true;
+	}
+	return false;
+}
+
+static void keep_content(struct blob_in *in, const struct repo_name *name, const void *data, size_t len)
+{
+	struct content *oldest = &in->contents[0];
+	uint8_t *copy = malloc(len);
+
+	if (!copy)
+		return;
+	memcpy(copy, data, len);
+	LOCK_SCOPE(&in->lock);
+	for (size_t i = 0; i < CONTENTS; i++)
+		if (in->contents[i].used < oldest->used)
+			oldest = &in->contents[i];
+	free(oldest->bytes);
+	*oldest = (struct content){*name, ++in->clock, len, copy};
+}
+
+static int get(struct blob_in *in, struct codec *codec, const struct repo_name *name, enum repo_type type, unsigned depth, void *out,
+	       size_t *ret_len, struct err *err)
+{
+	AUTO_FREE uint8_t *base = NULL;
+	char key[BACKEND_KEY_MAX + 1], hex[REPO_HEX_LEN];
+	struct blob_place at;
+	struct buf sealed = {0};
+	size_t base_len = 0;
+	int bad = 0;
+
+	repo_name_hex(name, hex);
+	if (!blob_index_find(in->r->index, name, &at) || at.pack == BLOB_PACK_PENDING || at.blob.type != type)
+		return err_set(err, ECORRUPT, "the repository %s has lost the %s %s", in->r->be->where, type == REPO_NODE ? "node" : "chunk", hex);
+	if (at.blob.codec == CODEC_DELTA) {
+		if (depth > 4 * BLOB_DELTA_DEPTH_MAX)
+			return err_set(err, ECORRUPT, "the chunk %s of the repository %s leads to itself", hex, in->r->be->where);
+		base = malloc(REPO_BLOB_RAW_MAX);
+		if (!base)
+			return err_set(err, ENOMEM, "out of memory");
+		if (!from_contents(in, &at.blob.base, base, &base_len)) {
+			bad = get(in, codec, &at.blob.base, type, depth + 1, base, &base_len, err);
+			if (bad)
+				return bad;
+			keep_content(in, &at.blob.base, base, base_len);
+		}
+	}
+	bad = fetch(in, &at, &sealed, err);
+	if (!bad) {
+		bad = codec_open(codec, &in->r->keys, &at.blob, sealed.data, base, base_len, out);
+		repo_object_key(REPO_PACK, &at.pack_name, key);
+		if (bad)
+			bad = err_set(err, -bad, "%s in the repository %s is damaged: the %s %s at %u does not verify", key, in->r->be->where,
+				      type == REPO_NODE ? "node" : "chunk", hex, at.off);
+	}
+	if (!bad)
+		*ret_len = at.blob.raw_len;
+	buf_free(&sealed);
+	return bad;
+}
+
+int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len, struct err *err)
+{
+	struct codec *codec;
+	int bad = codec_take(in, &codec);
+
+	if (bad)
+		return err_set(err, -bad, "out of memory");
+	bad = get(in, codec, name, type, 0, out, ret_len, err);
+	codec_give(in, codec);
+	return bad;
+}

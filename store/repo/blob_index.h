@@ -1,0 +1,60 @@
+/* Which blob is in which pack, in memory: what all index objects of a repository say. Any thread; one lock, which is a leaf. */
+#ifndef VARVE_REPO_BLOB_INDEX_H
+#define VARVE_REPO_BLOB_INDEX_H
+
+#include "store/repo/format.h"
+
+#define BLOB_DELTA_DEPTH_MAX 8 /* a chain of deltas is never longer */
+#define BLOB_PACK_PENDING UINT32_MAX
+
+struct blob_index;
+
+struct blob_place {
+	uint32_t pack; /* number of the pack; BLOB_PACK_PENDING while it is not written */
+	uint32_t off;
+	struct repo_name pack_name;
+	uint32_t pack_end; /* where its last blob ends */
+	struct repo_blob blob;
+};
+
+enum blob_pack_flags {
+	PACK_QUARANTINED = 1, /* its blobs are found only when nothing else has them, and count for nothing in a push */
+	PACK_USED = 2,        /* a push relied on it */
+	PACK_UNINDEXED = 4,   /* no index object has it: its own table said what it holds */
+};
+struct blob_pack {
+	struct repo_name name;
+	unsigned flags;
+	uint32_t first, n; /* its blobs, as blob_index_at numbers them */
+	uint64_t bytes;    /* of its blobs */
+};
+
+int blob_index_new(struct blob_index **ret);
+void blob_index_free(struct blob_index *ix);
+
+/* A pack and its blobs, in their order; one that is known already is left out. Quarantined packs are added after all others. */
+int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, const struct repo_table *table, unsigned flags);
+bool blob_index_has_pack(struct blob_index *ix, const struct repo_name *pack);
+bool blob_index_find(struct blob_index *ix, const struct repo_name *name, struct blob_place *ret);
+
+/* For a push. True: the blob is there, or another thread is about to store it, and its pack is marked as used. False: the caller
+ * has to store it, and it is entered as pending; an error -ENOMEM is *ret_err. */
+bool blob_index_claim(struct blob_index *ix, const struct repo_name *name, int *ret_err);
+/* Whether a push may build a delta upon this blob; the length of its chain otherwise. */
+bool blob_index_delta_base(struct blob_index *ix, const struct repo_name *name);
+/* What a pending blob became; then where it is. */
+void blob_index_stored(struct blob_index *ix, const struct repo_blob *blob);
+/* The pack that holds these blobs, which were pending, has been written. */
+int blob_index_written(struct blob_index *ix, const struct repo_name *pack, const struct repo_blob *blobs, size_t n);
+
+/* Walks: no other thread changes the index meanwhile. */
+size_t blob_index_packs(const struct blob_index *ix);
+struct blob_pack *blob_index_pack(struct blob_index *ix, size_t i);
+/* The i-th of all records of all packs, copies of one blob included; *ret_mark is the caller's, false at first. */
+void blob_index_at(struct blob_index *ix, size_t i, struct repo_blob *ret, uint32_t *ret_off);
+/* Marks the blob that a look-up finds; false when there is none. *ret_new: it was not marked before. */
+bool blob_index_mark(struct blob_index *ix, const struct repo_name *name, struct blob_place *ret, bool *ret_new);
+bool blob_index_marked(struct blob_index *ix, const struct repo_name *name);
+void blob_index_unmark(struct blob_index *ix);
+
+#endif

@@ -1,0 +1,106 @@
+#include "store/repo/codec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "store/base/err.h"
+
+#define LEVEL 3
+/* A delta that is not at least this much smaller is not worth its base. */
+#define DELTA_GAIN(len) ((len) - (len) / 4)
+#define BOUND ZSTD_COMPRESSBOUND(REPO_BLOB_RAW_MAX)
+
+struct codec {
+	ZSTD_CCtx *cctx;
+	ZSTD_DCtx *dctx;
+	uint8_t plain[2][BOUND];
+	uint8_t sealed[BOUND + SEAL_OVERHEAD];
+};
+
+int codec_new(struct codec **ret)
+{
+	struct codec *c = malloc(sizeof *c);
+
+	if (!c)
+		return -ENOMEM;
+	c->cctx = ZSTD_createCCtx();
+	c->dctx = ZSTD_createDCtx();
+	if (!c->cctx || !c->dctx || ZSTD_isError(ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_compressionLevel, LEVEL))) {
+		codec_free(c);
+		return -ENOMEM;
+	}
+	*ret = c;
+	return 0;
+}
+
+void codec_free(struct codec *c)
+{
+	if (!c)
+		return;
+	(void)ZSTD_freeCCtx(c->cctx);
+	(void)ZSTD_freeDCtx(c->dctx);
+	free(c);
+}
+
+/* The compressed length; len when it does not shrink. */
+static size_t compress(struct codec *c, uint8_t *out, const void *data, size_t len, const void *base, size_t base_len)
+{
+	size_t n;
+
+	if (base)
+		(void)ZSTD_CCtx_refPrefix(c->cctx, base, base_len);
+	n = ZSTD_compress2(c->cctx, out, BOUND, data, len);
+	return ZSTD_isError(n) || n >= len ? len : n;
+}
+
+int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data, size_t len, const void *base, size_t base_len,
+	       const struct repo_name *base_name, struct repo_blob *blob, const void **ret_sealed)
+{
+	size_t delta = base ? compress(c, c->plain[1], data, len, base, base_len) : len;
+	size_t n = delta < len / 8 ? len : compress(c, c->plain[0], data, len, NULL, 0);
+	const void *src = data;
+
+	if (len > REPO_BLOB_RAW_MAX)
+		return -EINVAL;
+	blob->codec = CODEC_RAW;
+	if (base && delta < DELTA_GAIN(n)) {
+		blob->codec = CODEC_DELTA;
+		blob->base = *base_name;
+		src = c->plain[1];
+		n = delta;
+	} else if (n < len) {
+		blob->codec = CODEC_ZSTD;
+		src = c->plain[0];
+	}
+	crypt_seal(keys, blob->type, &blob->name, src, n, c->sealed);
+	blob->stored_len = (uint32_t)(n + SEAL_OVERHEAD);
+	blob->raw_len = (uint32_t)len;
+	*ret_sealed = c->sealed;
+	return 0;
+}
+
+int codec_open(struct codec *c, const struct crypt_keys *keys, const struct repo_blob *blob, const void *sealed, const void *base,
+	       size_t base_len, void *out)
+{
+	size_t len = blob->stored_len - SEAL_OVERHEAD, n;
+	struct repo_name name;
+	uint8_t *plain = blob->codec == CODEC_RAW ? out : c->plain[0];
+	int ret;
+
+	if (blob->codec == CODEC_RAW ? len != blob->raw_len : len > BOUND)
+		return -ECORRUPT;
+	ret = crypt_open(keys, blob->type, &blob->name, sealed, blob->stored_len, plain);
+	if (ret)
+		return ret;
+	if (blob->codec != CODEC_RAW) {
+		if (blob->codec == CODEC_DELTA)
+			(void)ZSTD_DCtx_refPrefix(c->dctx, base, base_len);
+		n = ZSTD_decompressDCtx(c->dctx, out, blob->raw_len, plain, len);
+		if (ZSTD_isError(n) || n != blob->raw_len)
+			return -ECORRUPT;
+	}
+	crypt_name(keys, blob->type, out, blob->raw_len, &name);
+	return memcmp(name.b, blob->name.b, REPO_NAME_LEN) ? -ECORRUPT : 0;
+}

@@ -1,0 +1,307 @@
+#include "store/repo/push.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/base/cleanup.h"
+#include "store/base/io.h"
+#include "store/repo/push_changes.h"
+
+#define SCAN_INODES 64
+/* Rows and content that are gathered before their chunks are sent. */
+#define BATCH_ROWS 16384
+#define BATCH_CONTENT (256 * MIB)
+/* A prune quarantined what this push relied on; it is tried again with those packs out of sight. */
+#define ATTEMPTS 4
+
+struct push {
+	struct store *s;
+	struct repo *r;
+	struct source_view view;
+	struct repo_progress *progress;
+	struct push_result *result;
+	struct pack_out *out;
+	struct blob_in *in;
+	struct push_sender *sender;
+	struct manifest_writer *writer;
+	struct push_rows rows;
+	struct manifest_ref manifest;
+	bool has_base;
+	struct push_base base;
+	struct repo_name base_id;
+	struct err *err;
+};
+
+static void push_end(struct push *p)
+{
+	manifest_writer_free(p->writer);
+	push_sender_free(p->sender);
+	blob_in_free(p->in);
+	pack_out_free(p->out);
+	push_rows_free(&p->rows);
+	p->writer = NULL;
+	p->sender = NULL;
+	p->in = NULL;
+	p->out = NULL;
+}
+
+static int push_begin(struct push *p)
+{
+	int bad = pack_out_new(p->r, p->progress, &p->out);
+
+	if (!bad)
+		bad = blob_in_new(p->r, NULL, &p->in);
+	if (!bad)
+		bad = push_sender_new(p->s, p->r, p->out, p->progress, &p->sender);
+	if (!bad)
+		bad = manifest_writer_new(p->r, p->out, &p->writer);
+	return bad ? err_set(p->err, -bad, "out of memory") : 0;
+}
+
+static int64_t now_ns_real(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+/* --- the first push: everything --- */
+
+static int flush_rows(struct push *p)
+{
+	struct push_rows *rows = &p->rows;
+	int bad = push_sender_resolve(p->sender, rows, p->err);
+
+	for (size_t i = 0; i < rows->n && !bad; i++) {
+		const struct push_row *row = &rows->v[i];
+		struct row_key key = {.len = row->key_len};
+
+		memcpy(key.b, rows->bytes.data + row->key_at, key.len);
+		bad = manifest_add(p->writer, &key, rows->bytes.data + row->value_at, row->value_len, p->err);
+	}
+	p->result->rows += rows->n;
+	push_rows_reset(rows);
+	return bad;
+}
+
+static int push_all(struct push *p)
+{
+	struct inode inodes[SCAN_INODES];
+	uint64_t after = 0;
+	size_t n = SCAN_INODES;
+	int bad = 0;
+
+	atomic_store(&p->progress->bytes_total, (uint64_t)p->view.bytes);
+	while (!bad && n == SCAN_INODES) {
+		bad = source_inodes(p->s, &p->view, after, inodes, SCAN_INODES, &n);
+		for (size_t i = 0; i < n && !bad; i++) {
+			after = inodes[i].ino;
+			if (source_shown(&p->view, &inodes[i]))
+				bad = push_whole_inode(&p->rows, p->s, &p->view, &inodes[i]);
+			if (!bad && (p->rows.n >= BATCH_ROWS || p->rows.content >= BATCH_CONTENT))
+				bad = flush_rows(p);
+		}
+	}
+	return bad ? bad : flush_rows(p);
+}
+
+/* --- a later one: what changed --- */
+
+static int update_manifest(struct push *p)
+{
+	const struct push_rows *rows = &p->rows;
+	AUTO_FREE struct manifest_change *changes = calloc(rows->n ? rows->n : 1, sizeof *changes);
+
+	if (!changes)
+		return -ENOMEM;
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct push_row *row = &rows->v[i];
+
+		changes[i].key.len = row->key_len;
+		memcpy(changes[i].key.b, rows->bytes.data + row->key_at, row->key_len);
+		changes[i].value = row->removed ? NULL : rows->bytes.data + row->value_at;
+		changes[i].value_len = row->value_len;
+		changes[i].prefix = row->prefix;
+	}
+	p->result->rows = rows->n;
+	return manifest_update(p->in, &p->base.manifest, changes, rows->n, p->writer, p->err);
+}
+
+static int push_changed(struct push *p)
+{
+	struct source_changes changes = {0};
+	int bad = source_changed(p->s, &p->base.view, &p->view, &changes);
+
+	if (bad > 0 || bad == -EXDEV) {
+		/* everything is looked at, but what the old manifest names need not be read */
+		bad = push_known_names(p->in, &p->base, 0, push_sender_map(p->sender), p->err);
+		return bad ? bad : push_all(p);
+	}
+	if (!bad)
+		bad = push_changed_rows(&p->rows, p->s, p->in, &p->base, &p->view, &changes, push_sender_map(p->sender), p->err);
+	source_changes_free(&changes);
+	atomic_store(&p->progress->bytes_total, p->rows.content);
+	if (!bad)
+		bad = push_sender_resolve(p->sender, &p->rows, p->err);
+	if (!bad)
+		bad = update_manifest(p);
+	p->result->incremental = !bad;
+	return bad;
+}
+
+/* --- the end of both --- */
+
+/* Whether a prune has set packs aside that this push found chunks in, or whose snapshot it builds upon is gone. */
+static int still_good(struct push *p, bool *ret)
+{
+	AUTO_FREE struct repo_name *names = NULL;
+	struct repo_snapshot ignored;
+	size_t n, i, j;
+	int bad = repo_object_list(p->r, REPO_QUARANTINE, &names, &n, p->err);
+
+	*ret = true;
+	for (i = 0; i < n && !bad; i++) {
+		for (j = 0; j < p->r->n_quarantines; j++)
+			if (!memcmp(names[i].b, p->r->quarantines[j].b, REPO_NAME_LEN))
+				break;
+		if (j == p->r->n_quarantines)
+			*ret = false;
+	}
+	if (!bad && p->has_base) {
+		bad = repo_snapshot_get(p->r, &p->base_id, &ignored, p->err);
+		if (bad == -ENOENT) {
+			*ret = false;
+			bad = 0;
+			*p->err = (struct err){0};
+		}
+	}
+	return bad;
+}
+
+static int write_snapshot(struct push *p)
+{
+	struct repo_snapshot snap = {
+		.created = p->view.created,
+		.pushed = now_ns_real(),
+		.bytes = p->view.bytes,
+		.inodes = p->view.inodes,
+		.root_ino = p->view.root_ino,
+		.new_bytes = pack_out_bytes(p->out),
+		.level = p->manifest.level,
+		.root = p->manifest.root,
+	};
+
+	source_store_id(p->s, snap.store);
+	(void)snprintf(snap.volume, sizeof snap.volume, "%s", p->view.name);
+	(void)snprintf(snap.snapshot, sizeof snap.snapshot, "%s", p->view.snapshot);
+	if (gethostname(snap.host, REPO_HOST_MAX) < 0)
+		*snap.host = 0;
+	return repo_snapshot_put(p->r, &snap, &p->result->id, p->err);
+}
+
+static int write_index(struct push *p)
+{
+	struct buf index = {0};
+	int bad = pack_out_flush(p->out, p->err);
+
+	if (!bad)
+		bad = pack_out_index(p->out, &index);
+	if (!bad && index.len)
+		bad = repo_index_put(p->r, &index, NULL, p->err);
+	buf_free(&index);
+	return bad;
+}
+
+/* The pinned snapshot, if the repository still has it. */
+static int find_base(struct push *p, const char *repo_id)
+{
+	struct repo_snapshot snap;
+	uint8_t id[16];
+	int bad = source_pin_find(p->s, p->view.name, repo_id, &p->base.view, &p->base_id);
+
+	p->has_base = false;
+	if (bad)
+		return bad == -ENOENT ? 0 : err_set(p->err, -bad, "finding the last push: %s", err_name(-bad));
+	bad = repo_snapshot_get(p->r, &p->base_id, &snap, p->err);
+	if (bad) {
+		if (bad == -ENOENT)
+			*p->err = (struct err){0};
+		return bad == -ENOENT ? 0 : bad;
+	}
+	source_store_id(p->s, id);
+	p->base.manifest = (struct manifest_ref){snap.level, snap.root};
+	p->base.own = !memcmp(id, snap.store, sizeof id);
+	/* a pulled snapshot's inodes have other numbers than in the manifest */
+	p->has_base = p->base.own;
+	return 0;
+}
+
+static int attempt(struct push *p, const char *repo_id, bool *ret_good)
+{
+	int bad = repo_load_index(p->r, REPO_INDEX_ADOPT, p->err);
+
+	if (!bad)
+		bad = push_begin(p);
+	if (!bad)
+		bad = find_base(p, repo_id);
+	if (!bad)
+		bad = p->has_base ? push_changed(p) : push_all(p);
+	if (!bad)
+		bad = manifest_end(p->writer, &p->manifest, p->err);
+	if (!bad)
+		bad = write_index(p);
+	if (!bad)
+		bad = still_good(p, ret_good);
+	if (!bad && *ret_good)
+		bad = write_snapshot(p);
+	push_end(p);
+	return bad;
+}
+
+static int already_there(struct push *p, bool *ret)
+{
+	AUTO_FREE struct repo_entry *list = NULL;
+	size_t n;
+	int bad = repo_snapshot_list(p->r, &list, &n, p->err);
+
+	*ret = false;
+	for (size_t i = 0; i < n && !bad; i++) {
+		if (strcmp(list[i].s.volume, p->view.name) != 0 || strcmp(list[i].s.snapshot, p->view.snapshot) != 0 ||
+		    list[i].s.created != p->view.created)
+			continue;
+		*ret = true;
+		p->result->id = list[i].id;
+	}
+	return bad;
+}
+
+int repo_push(struct store *s, struct repo *r, const char *volume, const char *snapshot, struct repo_progress *progress,
+	      struct push_result *ret, struct err *err)
+{
+	struct err local = {0};
+	struct push p = {.s = s, .r = r, .progress = progress, .result = ret, .err = err ? err : &local};
+	char repo_id[2 * REPO_ID_LEN + 1];
+	bool good = false;
+	int bad = source_find(s, volume, snapshot, &p.view, p.err);
+
+	if (bad)
+		return bad;
+	*ret = (struct push_result){0};
+	bad = already_there(&p, &ret->already);
+	if (bad || ret->already)
+		return bad;
+	repo_id_hex(r, repo_id);
+	bad = source_pin_set(s, &p.view, repo_id, NULL, p.err);
+	for (int i = 0; i < ATTEMPTS && !bad && !good; i++)
+		bad = attempt(&p, repo_id, &good);
+	if (!bad && !good)
+		bad = err_set(p.err, EAGAIN, "prunes of the repository %s kept taking away what this push relied on: try again", r->be->where);
+	if (!bad)
+		return source_pin_set(s, &p.view, repo_id, &ret->id, p.err);
+	(void)source_pin_clear(s, &p.view, repo_id, NULL);
+	return p.err->code ? bad : err_set(p.err, -bad, "pushing '%s@%s': %s", volume, snapshot, err_name(-bad));
+}

@@ -1,0 +1,644 @@
+#include "store/repo/sink.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "store/volume/draft.h"
+#include "store/volume/store_internal.h"
+#include "store/volume/volume_internal.h"
+
+#define ROWS_IN_TX 128
+#define PUNCH_ROWS 256
+#define INO_LIMIT (UINT64_C(1) << 39)
+
+/* Numbers [first, first + n) of the manifest are local ones from `local` on. */
+struct block {
+	uint64_t first, n, local;
+};
+
+/* Where a chunk of the repository is in the store: whole chunks or parts, in order. */
+struct piece {
+	uint64_t id; /* 0 until it has a row */
+	uint32_t off, len; /* in the repository's chunk */
+	struct chunk_loc loc;
+	int64_t same; /* number of an earlier piece that is the same chunk; -1 */
+};
+struct known {
+	struct repo_name name;
+	size_t first, n; /* pieces */
+	bool used;
+};
+
+struct sink {
+	struct store *s;
+	char volume[VOLUME_NAME_MAX + 1];
+	struct draft draft; /* what is filled */
+	bool made, finished, locked;
+	int64_t branch;
+	uint64_t root_remote, root_local;
+	struct block *blocks;
+	size_t n_blocks;
+	struct known *known; /* hash table */
+	size_t known_size, n_known;
+	struct piece *pieces;
+	size_t n_pieces, cap_pieces, pending; /* pieces from `pending` on may lack ids */
+	struct inode inode; /* the one being changed */
+	bool has_inode, inode_dirty;
+};
+
+/* --- numbers --- */
+
+static int ino_map(const struct sink *k, uint64_t remote, uint64_t *ret)
+{
+	if (remote == k->root_remote) {
+		*ret = k->root_local;
+		return 0;
+	}
+	for (size_t i = 0; i < k->n_blocks; i++)
+		if (remote >= k->blocks[i].first && remote - k->blocks[i].first < k->blocks[i].n) {
+			*ret = k->blocks[i].local + (remote - k->blocks[i].first);
+			return 0;
+		}
+	return -ECORRUPT;
+}
+
+static int blocks_add(struct sink *k, const struct block *b)
+{
+	struct block *more = realloc(k->blocks, (k->n_blocks + 1) * sizeof *more);
+
+	if (!more)
+		return -ENOMEM;
+	more[k->n_blocks++] = *b;
+	k->blocks = more;
+	return 0;
+}
+
+/* The blocks of the view that the pull begins from. Lock held. */
+static int blocks_load(struct sink *k, const struct meta_view *v, uint64_t root)
+{
+	AUTO_FREE void *value = NULL;
+	struct buf_reader r;
+	size_t len;
+	int bad = xattr_get(k->s->meta, v, root, XATTR_ORIGIN, &value, &len);
+
+	if (bad)
+		return bad == -ENODATA ? 0 : bad;
+	r = buf_reader(value, len);
+	while (!bad && buf_reader_left(&r)) {
+		struct block b = {buf_get_varint(&r), buf_get_varint(&r), 0};
+
+		b.local = buf_get_varint(&r);
+		bad = r.bad ? -ECORRUPT : blocks_add(k, &b);
+	}
+	return bad;
+}
+
+static int blocks_store(struct sink *k, struct branch *b)
+{
+	struct buf value = {0};
+	int bad = 0;
+
+	for (size_t i = 0; i < k->n_blocks && !bad; i++) {
+		bad = buf_add_varint(&value, k->blocks[i].first);
+		if (!bad)
+			bad = buf_add_varint(&value, k->blocks[i].n);
+		if (!bad)
+			bad = buf_add_varint(&value, k->blocks[i].local);
+	}
+	if (!bad)
+		bad = xattr_set(k->s->meta, b, k->root_local, XATTR_ORIGIN, value.data ? value.data : (const uint8_t *)"", value.len, 0);
+	buf_free(&value);
+	return bad;
+}
+
+/* Numbers up to last_ino that no block has get one. */
+static int blocks_extend(struct sink *k, uint64_t last_ino)
+{
+	uint64_t next = 1, n;
+
+	for (size_t i = 0; i < k->n_blocks; i++)
+		if (k->blocks[i].first + k->blocks[i].n > next)
+			next = k->blocks[i].first + k->blocks[i].n;
+	if (last_ino < next)
+		return 0;
+	n = last_ino - next + 1;
+	if (n > INO_LIMIT || meta_last_ino(k->s->meta) > INO_LIMIT)
+		return -EFBIG;
+	return blocks_add(k, &(struct block){next, n, meta_reserve_inos(k->s->meta, n)});
+}
+
+/* --- beginning and end --- */
+
+struct begin {
+	struct sink *k;
+	const struct source_view *base;
+	uint64_t last_ino;
+};
+
+static int begin_in(struct tx *tx, const struct begin *a)
+{
+	static const struct volume_options none;
+	struct sink *k = a->k;
+	struct meta *m = k->s->meta;
+	struct meta_view v = {0};
+	struct volume_row vol;
+	struct branch *b;
+	int bad;
+
+	if (a->base) {
+		v = (struct meta_view){branch_get(m, a->base->branch), a->base->epoch};
+		if (!v.branch)
+			return -ESTALE;
+		k->root_local = a->base->root_ino;
+		bad = blocks_load(k, &v, k->root_local);
+	} else {
+		bad = volume_by_name(m, k->volume, &vol);
+		k->root_local = bad ? meta_next_ino(m) : vol.root_ino;
+		if (!bad)
+			volume_row_free(&vol);
+		bad = bad == -ENOENT ? 0 : bad;
+	}
+	if (!bad)
+		bad = blocks_extend(k, a->last_ino);
+	if (!bad)
+		bad = branch_create(m, a->base ? &v : NULL, a->base ? a->base->bytes : 0, a->base ? a->base->inodes : 0, &b);
+	if (!bad)
+		bad = volume_insert(tx, k->volume, VOLUME_DRAFT | VOLUME_FILLING, b, k->root_local, &none, &vol);
+	if (!bad)
+		bad = blocks_store(k, b);
+	if (!bad) {
+		k->branch = b->id;
+		k->draft.id = vol.id;
+	}
+	return bad;
+}
+
+int sink_begin(struct store *s, const char *volume, const struct source_view *base, uint64_t root_ino, uint64_t last_ino,
+	       struct sink **ret, struct err *err)
+{
+	struct sink *k = calloc(1, sizeof *k);
+	struct begin a = {k, base, last_ino};
+	struct tx tx;
+	int bad;
+
+	if (!k)
+		return err_set(err, ENOMEM, "out of memory");
+	k->s = s;
+	k->root_remote = root_ino;
+	(void)snprintf(k->volume, sizeof k->volume, "%s", volume);
+	bad = tx_begin(s, NULL, 0, 0, &tx);
+	if (!bad) {
+		bad = begin_in(&tx, &a);
+		numbers_changed(s);
+		bad = tx_end(&tx, bad);
+	}
+	if (!bad)
+		bad = file_sync_meta(s);
+	k->made = !bad;
+	if (bad) {
+		sink_free(k);
+		return err && !err->code ? err_set(err, -bad, "beginning the pull: %s", err_name(-bad)) : bad;
+	}
+	*ret = k;
+	return 0;
+}
+
+void sink_free(struct sink *k)
+{
+	if (!k)
+		return;
+	sink_chunks_abort(k);
+	if (k->made && !k->finished)
+		draft_drop(k->s, &k->draft);
+	free(k->blocks);
+	free(k->known);
+	free(k->pieces);
+	free(k);
+}
+
+/* --- contents --- */
+
+static struct known *known_slot(const struct sink *k, const struct repo_name *name)
+{
+	uint64_t h;
+	size_t i;
+
+	memcpy(&h, name->b, sizeof h);
+	for (i = h & (k->known_size - 1); k->known[i].used; i = (i + 1) & (k->known_size - 1))
+		if (!memcmp(k->known[i].name.b, name->b, REPO_NAME_LEN))
+			break;
+	return &k->known[i];
+}
+
+bool sink_knows(const struct sink *k, const struct repo_name *name)
+{
+	return k->known_size && known_slot(k, name)->used;
+}
+
+static int known_grow(struct sink *k)
+{
+	struct known *old = k->known;
+	size_t size = k->known_size;
+
+	if (2 * k->n_known < size)
+		return 0;
+	k->known = calloc(size ? size * 2 : 1024, sizeof *k->known);
+	if (!k->known) {
+		k->known = old;
+		return -ENOMEM;
+	}
+	k->known_size = size ? size * 2 : 1024;
+	for (size_t i = 0; i < size; i++)
+		if (old[i].used)
+			*known_slot(k, &old[i].name) = old[i];
+	free(old);
+	return 0;
+}
+
+void sink_chunks_begin(struct sink *k)
+{
+	(void)pthread_mutex_lock(&k->s->drain_lock);
+	k->locked = true;
+	k->pending = k->n_pieces;
+}
+
+struct emission {
+	struct sink *k;
+};
+
+static int emit_piece(void *arg, const struct chunk_piece *p)
+{
+	struct sink *k = ((const struct emission *)arg)->k;
+	struct piece piece = {p->id, (uint32_t)p->off, p->len, p->loc, -1};
+
+	if (k->n_pieces == k->cap_pieces) {
+		size_t cap = k->cap_pieces ? k->cap_pieces * 2 : 256;
+		struct piece *v = realloc(k->pieces, cap * sizeof *v);
+
+		if (!v)
+			return -ENOMEM;
+		k->pieces = v;
+		k->cap_pieces = cap;
+	}
+	/* one content twice before it has an id is one place */
+	for (size_t i = k->n_pieces; !piece.id && i-- > k->pending;)
+		if (!k->pieces[i].id && k->pieces[i].loc.pack == p->loc.pack && k->pieces[i].loc.off == p->loc.off) {
+			piece.same = (int64_t)i;
+			break;
+		}
+	k->pieces[k->n_pieces++] = piece;
+	return 0;
+}
+
+int sink_chunk(struct sink *k, const struct repo_name *name, const void *data, size_t len)
+{
+	struct chunk_owner owner = {k->branch, 0, 0};
+	struct chunk_span span = {data, len};
+	struct emission e = {k};
+	struct known fresh = {.name = *name, .first = k->n_pieces, .used = true};
+	int bad = known_grow(k);
+
+	if (!bad)
+		bad = chunk_writer_add(k->s->writer, &owner, &span, 1, 0, 1, emit_piece, &e);
+	if (bad)
+		return bad;
+	fresh.n = k->n_pieces - fresh.first;
+	*known_slot(k, name) = fresh;
+	k->n_known++;
+	return 0;
+}
+
+void sink_chunks_abort(struct sink *k)
+{
+	if (!k->locked)
+		return;
+	chunk_writer_batch_end(k->s->writer);
+	k->locked = false;
+	(void)pthread_mutex_unlock(&k->s->drain_lock);
+}
+
+/* Rows of the chunk table for pieces that have none; in a transaction. */
+static int give_ids(struct sink *k)
+{
+	int bad = 0;
+
+	for (size_t i = k->pending; i < k->n_pieces && !bad; i++) {
+		struct piece *p = &k->pieces[i];
+		struct chunk_row row = {
+			.pack = p->loc.pack,
+			.off = p->loc.off,
+			.stored_len = p->loc.stored_len,
+			.raw_len = p->loc.raw_len,
+			.codec = (uint8_t)p->loc.codec,
+			.indexed = true,
+			.hash_lo = p->loc.hash.lo,
+			.hash_hi = p->loc.hash.hi,
+		};
+
+		if (p->id)
+			continue;
+		if (p->same >= 0) {
+			p->id = k->pieces[p->same].id;
+			continue;
+		}
+		bad = chunk_add(k->s->meta, &row);
+		p->id = row.id;
+	}
+	k->pending = k->n_pieces;
+	return bad;
+}
+
+/* --- rows; in a transaction --- */
+
+static int flush_inode(struct sink *k, struct branch *b)
+{
+	int bad = k->has_inode && k->inode_dirty ? inode_put(k->s->meta, b, &k->inode) : 0;
+
+	k->has_inode = k->inode_dirty = false;
+	return bad;
+}
+
+static int hold_inode(struct sink *k, struct branch *b, uint64_t ino)
+{
+	const struct meta_view head = {b, META_HEAD};
+	int bad;
+
+	if (k->has_inode && k->inode.ino == ino)
+		return 0;
+	bad = flush_inode(k, b);
+	if (!bad)
+		bad = inode_get(k->s->meta, &head, ino, &k->inode);
+	k->has_inode = !bad;
+	return bad;
+}
+
+static int put_inode(struct sink *k, struct branch *b, uint64_t ino, const struct sink_row *row)
+{
+	struct row_inode v;
+	uint64_t parent = 0;
+	int64_t grows = 0, more = 0;
+	int bad = row_inode_parse(row->value, row->value_len, &v);
+
+	if (!bad && v.parent)
+		bad = ino_map(k, v.parent, &parent);
+	if (bad)
+		return bad;
+	bad = hold_inode(k, b, ino);
+	if (bad == -ENOENT) {
+		k->inode = (struct inode){.ino = ino, .inherit = INHERIT_ALL};
+		more = 1;
+	} else if (bad) {
+		return bad;
+	} else if (S_ISREG(k->inode.mode)) {
+		grows -= k->inode.size;
+	}
+	if (S_ISREG(v.mode))
+		grows += v.size;
+	k->has_inode = k->inode_dirty = true;
+	k->inode.mode = v.mode;
+	k->inode.uid = v.uid;
+	k->inode.gid = v.gid;
+	k->inode.nlink = v.nlink;
+	k->inode.flags = v.flags;
+	k->inode.rdev = v.rdev;
+	k->inode.parent = parent;
+	k->inode.size = v.size;
+	k->inode.atime = v.atime;
+	k->inode.mtime = v.mtime;
+	k->inode.ctime = v.ctime;
+	k->inode.btime = v.btime;
+	return grows || more ? branch_add_totals(k->s->meta, b, grows, more) : 0;
+}
+
+static int remove_inode(struct sink *k, struct branch *b, uint64_t ino)
+{
+	int bad = hold_inode(k, b, ino);
+
+	if (bad)
+		return bad == -ENOENT ? 0 : bad;
+	bad = branch_add_totals(k->s->meta, b, S_ISREG(k->inode.mode) ? -k->inode.size : 0, -1);
+	if (!bad)
+		bad = inode_delete(k->s->meta, b, &k->inode);
+	if (!bad)
+		bad = extent_purge(k->s->meta, b, ino);
+	k->has_inode = k->inode_dirty = false;
+	return bad;
+}
+
+static int apply_xattr(struct sink *k, struct branch *b, uint64_t ino, const char *name, size_t len, const struct sink_row *row)
+{
+	char text[NAME_LEN_MAX + 1];
+	int bad;
+
+	memcpy(text, name, len);
+	text[len] = 0;
+	if (text[0] == XATTR_INTERNAL && strcmp(text, XATTR_SYMLINK_TARGET) != 0)
+		return -ECORRUPT;
+	if (row->value)
+		return row->value_len > XATTR_VALUE_MAX ? -ECORRUPT
+							: xattr_set(k->s->meta, b, ino, text, row->value_len ? row->value : "", row->value_len, 0);
+	bad = xattr_delete(k->s->meta, b, ino, text);
+	return bad == -ENODATA ? 0 : bad;
+}
+
+static int apply_entry(struct sink *k, struct branch *b, uint64_t parent, const char *name, size_t len, const struct sink_row *row)
+{
+	const struct meta_view head = {b, META_HEAD};
+	struct meta *m = k->s->meta;
+	struct dirent_row e;
+	struct row_dirent v;
+	int bad = dirent_get(m, &head, parent, name, len, &e);
+
+	if (bad && bad != -ENOENT)
+		return bad;
+	if (!row->value)
+		return bad ? 0 : dirent_delete(m, b, &e);
+	if (bad) {
+		e = (struct dirent_row){.parent = parent, .hash = dirent_hash(m, name, len), .name_len = (uint8_t)len};
+		memcpy(e.name, name, len);
+	}
+	bad = row_dirent_parse(row->value, row->value_len, &v);
+	if (!bad)
+		bad = ino_map(k, v.ino, &e.ino);
+	e.type = v.type;
+	return bad ? bad : dirent_put(m, b, &e);
+}
+
+static int punch_old(struct sink *k, struct branch *b, uint64_t ino, int64_t off, const struct sink_row *row)
+{
+	struct row_extent old;
+	int bad = row_extent_parse(row->old, row->old_len, &old);
+	int64_t end = off + old.len;
+
+	if (!bad)
+		bad = hold_inode(k, b, ino);
+	while (!bad && off < end)
+		bad = extent_punch(k->s->meta, b, &k->inode, off, end, PUNCH_ROWS, &off);
+	k->inode_dirty |= !bad;
+	return bad == -ENOENT ? 0 : bad;
+}
+
+/* A range of a repository's chunk is one extent for each piece that it touches. */
+static int put_extent(struct sink *k, struct branch *b, uint64_t ino, int64_t off, const struct sink_row *row)
+{
+	const struct known *known;
+	struct row_extent v;
+	int64_t at;
+	int bad = row_extent_parse(row->value, row->value_len, &v);
+
+	if (!bad && (off < 0 || off > (int64_t)FILE_SIZE_MAX - v.len || !sink_knows(k, &v.chunk)))
+		bad = -ECORRUPT;
+	if (!bad)
+		bad = hold_inode(k, b, ino);
+	if (bad)
+		return bad;
+	known = known_slot(k, &v.chunk);
+	at = v.choff;
+	for (size_t i = known->first; i < known->first + known->n && !bad && at < v.choff + v.len; i++) {
+		const struct piece *p = &k->pieces[i];
+		int64_t end = (int64_t)p->off + p->len;
+		struct extent e = {.off = off + (at - v.choff), .chunk = p->id, .choff = (uint32_t)(at - p->off)};
+
+		if (end <= at)
+			continue;
+		e.len = (end < v.choff + v.len ? end : v.choff + v.len) - at;
+		bad = extent_write(k->s->meta, b, &k->inode, e.off, e.len, &e, 1);
+		at += e.len;
+	}
+	k->inode_dirty = true;
+	return bad ? bad : at == v.choff + v.len ? 0 : -ECORRUPT;
+}
+
+static int apply_row(struct sink *k, struct branch *b, const struct sink_row *row)
+{
+	enum row_kind kind;
+	uint64_t remote, sub, ino;
+	const char *name;
+	size_t len;
+	int bad = row_key_parse(row->key, &remote, &kind, &sub, &name, &len);
+
+	if (!bad)
+		bad = ino_map(k, remote, &ino);
+	if (bad)
+		return bad;
+	switch (kind) {
+	case ROW_INODE:
+		return row->value ? put_inode(k, b, ino, row) : remove_inode(k, b, ino);
+	case ROW_XATTR:
+		return apply_xattr(k, b, ino, name, len, row);
+	case ROW_DIRENT:
+		return apply_entry(k, b, ino, name, len, row);
+	default:
+		if (row->old)
+			return punch_old(k, b, ino, (int64_t)sub, row);
+		return row->value ? put_extent(k, b, ino, (int64_t)sub, row) : 0;
+	}
+}
+
+static int apply_rows(struct sink *k, const struct sink_row *rows, size_t n)
+{
+	struct branch *b = branch_get(k->s->meta, k->branch);
+	int bad = b ? give_ids(k) : -ESTALE;
+
+	for (size_t i = 0; i < n && !bad; i++)
+		bad = apply_row(k, b, &rows[i]);
+	return bad ? bad : flush_inode(k, b);
+}
+
+int sink_rows(struct sink *k, const struct sink_row *rows, size_t n)
+{
+	size_t i = 0, some;
+	struct tx tx;
+	int bad = chunk_writer_sync(k->s->writer);
+
+	do {
+		some = n - i < ROWS_IN_TX ? n - i : ROWS_IN_TX;
+		if (!bad)
+			bad = tx_begin(k->s, NULL, TX_DRAIN, 0, &tx);
+		if (!bad)
+			bad = tx_end(&tx, apply_rows(k, rows + i, some));
+		i += some;
+	} while (!bad && i < n);
+	k->has_inode = k->inode_dirty = false;
+	sink_chunks_abort(k);
+	return bad;
+}
+
+/* --- the end --- */
+
+struct finish {
+	struct sink *k;
+	const char *snapshot;
+	int64_t created;
+	struct source_view *ret;
+	struct err *err;
+	bool stays; /* the filled volume becomes the target */
+};
+
+static int check_target(struct store *s, const struct finish *f, struct volume_row *hidden, struct volume_row *target)
+{
+	struct snapshot_row snap;
+	int bad = volume_by_id(s->meta, f->k->draft.id, hidden);
+
+	if (bad)
+		return bad;
+	bad = volume_by_name(s->meta, f->k->volume, target);
+	if (bad == -ENOENT) {
+		*target = *hidden;
+		target->options = NULL;
+		target->hidden = 0;
+		target->flags &= ~(uint32_t)(VOLUME_DRAFT | VOLUME_FILLING);
+		return 1;
+	}
+	if (!bad && !snapshot_by_name(s->meta, target->id, f->snapshot, &snap))
+		bad = err_set(f->err, EEXIST, "there is a snapshot '%s@%s' already", target->name, f->snapshot);
+	return bad;
+}
+
+static int finish_in(struct tx *tx, void *arg)
+{
+	struct finish *f = arg;
+	struct store *s = tx->s;
+	struct volume_row hidden = {0}, target = {0};
+	struct snapshot_row snap = {.id = meta_next_id(s->meta), .created = f->created, .root_ino = f->k->root_local};
+	struct branch *b = branch_get(s->meta, f->k->branch);
+	int bad = b ? check_target(s, f, &hidden, &target) : -ESTALE;
+
+	if (bad > 0) {
+		f->stays = true;
+		bad = volume_put(s->meta, &target);
+	}
+	if (!bad)
+		bad = meta_epoch_advance(s->meta, &snap.epoch);
+	if (!bad) {
+		snap.volume = target.id;
+		snap.branch = b->id;
+		snap.bytes = b->bytes;
+		snap.inodes = b->inodes;
+		(void)snprintf(snap.name, sizeof snap.name, "%s", f->snapshot);
+		bad = snapshot_put(s->meta, &snap);
+	}
+	if (!bad) {
+		*f->ret = (struct source_view){target.id, snap.branch, snap.epoch, snap.root_ino, snap.created, snap.bytes, snap.inodes, "", ""};
+		(void)snprintf(f->ret->name, sizeof f->ret->name, "%s", target.name);
+		(void)snprintf(f->ret->snapshot, sizeof f->ret->snapshot, "%s", snap.name);
+	}
+	volume_row_free(&hidden);
+	volume_row_free(&target);
+	return bad;
+}
+
+int sink_finish(struct sink *k, const char *snapshot, int64_t created, struct source_view *ret, struct err *err)
+{
+	struct finish f = {.k = k, .snapshot = snapshot, .created = created, .ret = ret, .err = err};
+	struct cut_times times;
+	int bad = instant_run(k->s, finish_in, &f, &times);
+
+	if (bad)
+		return err && !err->code ? err_set(err, -bad, "ending the pull: %s", err_name(-bad)) : bad;
+	k->finished = true;
+	/* the snapshot pins the branch; the volume that was its head goes */
+	if (!f.stays)
+		draft_drop(k->s, &k->draft);
+	return 0;
+}

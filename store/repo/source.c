@@ -1,0 +1,421 @@
+#include "store/repo/source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/meta/history.h"
+#include "store/meta/reader.h"
+#include "store/volume/store_internal.h"
+#include "store/volume/view_history.h"
+#include "store/volume/volume_internal.h"
+
+static int view_of(struct store *s, const struct source_view *v, struct meta_view *ret)
+{
+	*ret = (struct meta_view){branch_get(s->meta, v->branch), v->epoch};
+	return ret->branch && !ret->branch->dead ? 0 : -ESTALE;
+}
+
+static void fill(const struct volume_row *vol, const struct snapshot_row *snap, struct source_view *ret)
+{
+	*ret = (struct source_view){
+		.volume = vol->id,
+		.branch = snap->branch,
+		.epoch = snap->epoch,
+		.root_ino = snap->root_ino,
+		.created = snap->created,
+		.bytes = snap->bytes,
+		.inodes = snap->inodes,
+	};
+	(void)snprintf(ret->name, sizeof ret->name, "%s", vol->name);
+	(void)snprintf(ret->snapshot, sizeof ret->snapshot, "%s", snap->name);
+}
+
+void source_store_id(const struct store *s, uint8_t out[16])
+{
+	memcpy(out, s->id, sizeof s->id);
+}
+
+int source_find(struct store *s, const char *volume, const char *snapshot, struct source_view *ret, struct err *err)
+{
+	struct snapshot_row snap;
+	struct volume_row vol;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = volume_find(s, volume, &vol, err);
+	if (r)
+		return r;
+	r = snapshot_find(s, &vol, snapshot, &snap, err);
+	if (!r)
+		fill(&vol, &snap, ret);
+	volume_row_free(&vol);
+	return r;
+}
+
+/* --- pins --- */
+
+#define PIN_RUNNING "running"
+
+/* "@REPO.ID" */
+static void pin_name(const char *repo_id, const struct repo_name *id, char out[VOLUME_NAME_MAX + 1])
+{
+	char hex[REPO_HEX_LEN];
+
+	if (id)
+		repo_name_hex(id, hex);
+	(void)snprintf(out, VOLUME_NAME_MAX + 1, "@%s.%s", repo_id, id ? hex : PIN_RUNNING);
+}
+
+/* The next pin for the repository among a volume's snapshots; >0 when there is none. */
+static int next_pin(struct meta *m, int64_t volume, const char *repo_id, bool running, struct snapshot_row *snap)
+{
+	char prefix[VOLUME_NAME_MAX + 1];
+	int r;
+
+	(void)snprintf(prefix, sizeof prefix, "@%s.", repo_id);
+	while (!(r = snapshot_next_any(m, volume, snap->created, snap->id, snap)))
+		if (!strncmp(snap->name, prefix, strlen(prefix)) && running == !strcmp(snap->name + strlen(prefix), PIN_RUNNING))
+			return 0;
+	return r;
+}
+
+int source_pin_find(struct store *s, const char *volume, const char *repo_id, struct source_view *ret, struct repo_name *ret_id)
+{
+	struct snapshot_row snap = {0};
+	struct volume_row vol;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = volume_by_name(s->meta, volume, &vol);
+	if (r)
+		return r;
+	r = next_pin(s->meta, vol.id, repo_id, false, &snap);
+	if (!r && !repo_name_parse(strchr(snap.name, '.') + 1, ret_id))
+		r = -ECORRUPT;
+	if (!r)
+		fill(&vol, &snap, ret);
+	volume_row_free(&vol);
+	return r > 0 ? -ENOENT : r;
+}
+
+static int drop_pins(struct tx *tx, int64_t volume, const char *repo_id, bool running, int64_t but)
+{
+	struct snapshot_row snap = {0}, gone;
+	int r;
+
+	while (!(r = next_pin(tx->s->meta, volume, repo_id, running, &snap))) {
+		gone = snap;
+		r = gone.id == but ? 0 : snapshot_drop(tx, &gone);
+		if (r)
+			break;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int set_pin(struct tx *tx, const struct source_view *v, const char *repo_id, const struct repo_name *id)
+{
+	struct snapshot_row pin = {
+		.id = meta_next_id(tx->s->meta),
+		.volume = v->volume,
+		.branch = v->branch,
+		.epoch = v->epoch,
+		.created = v->created,
+		.bytes = v->bytes,
+		.inodes = v->inodes,
+		.root_ino = v->root_ino,
+	}, old;
+	int r = 0;
+
+	pin_name(repo_id, id, pin.name);
+	if (!snapshot_by_name(tx->s->meta, v->volume, pin.name, &old))
+		r = snapshot_drop(tx, &old);
+	if (!r)
+		r = snapshot_put(tx->s->meta, &pin);
+	if (!r && id)
+		r = drop_pins(tx, v->volume, repo_id, false, pin.id);
+	if (!r && id)
+		r = drop_pins(tx, v->volume, repo_id, true, 0);
+	return r;
+}
+
+/* One change of pins, as a durable transaction. */
+static int change_pins(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id, bool set,
+		       struct err *err)
+{
+	struct tx tx;
+	int r = tx_begin(s, NULL, 0, 0, &tx);
+
+	if (!r)
+		r = tx_end(&tx, set ? set_pin(&tx, v, repo_id, id) : drop_pins(&tx, v->volume, repo_id, true, 0));
+	if (!r)
+		r = file_sync_meta(s);
+	if (!r)
+		maintain_kick(s);
+	return r ? err_set(err, -r, "pinning '%s@%s': %s", v->name, v->snapshot, err_name(-r)) : 0;
+}
+
+int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id, struct err *err)
+{
+	return change_pins(s, v, repo_id, id, true, err);
+}
+
+int source_pin_clear(struct store *s, const struct source_view *v, const char *repo_id, struct err *err)
+{
+	return change_pins(s, v, repo_id, NULL, false, err);
+}
+
+/* --- rows --- */
+
+int source_inodes(struct store *s, const struct source_view *v, uint64_t after, struct inode *ret, size_t max, size_t *ret_n)
+{
+	struct meta_view view;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = view_of(s, v, &view);
+	return r ? r : inode_scan(s->meta, &view, after, ret, max, ret_n);
+}
+
+int source_inode(struct store *s, const struct source_view *v, uint64_t ino, struct inode *ret)
+{
+	struct meta_view view;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = view_of(s, v, &view);
+	return r ? r : inode_get(s->meta, &view, ino, ret);
+}
+
+int source_entries(struct store *s, const struct source_view *v, uint64_t parent, int64_t after, struct dirent_row *ret, size_t max,
+		   size_t *ret_n)
+{
+	struct meta_view view;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = view_of(s, v, &view);
+	return r ? r : dirent_scan(s->meta, &view, parent, after, ret, max, ret_n);
+}
+
+int source_entry(struct store *s, const struct source_view *v, uint64_t parent, const char *name, size_t len, struct dirent_row *ret)
+{
+	struct meta_view view;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = view_of(s, v, &view);
+	return r ? r : dirent_get(s->meta, &view, parent, name, len, ret);
+}
+
+int source_name_of(struct store *s, const struct source_view *v, uint64_t ino, struct dirent_row *ret)
+{
+	struct meta_view view;
+	size_t n = 0;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = view_of(s, v, &view);
+	if (!r)
+		r = dirent_by_ino(s->meta, &view, ino, ret, 1, &n);
+	return r ? r : n ? 0 : -ENOENT;
+}
+
+int source_extents_at(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off, int64_t end,
+		      struct extent *ret, size_t max, size_t *ret_n)
+{
+	struct meta_view view;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = view_of(s, v, &view);
+	return r ? r : extent_scan(s->meta, &view, inode, off, end, ret, max, ret_n);
+}
+
+int source_extents(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off, struct extent *ret, size_t max,
+		   size_t *ret_n)
+{
+	return source_extents_at(s, v, inode, off, INT64_MAX, ret, max, ret_n);
+}
+
+/* Target and attributes, read under the lock: {name value}… as varint length and bytes. */
+static int read_xattrs(struct store *s, const struct source_view *v, const struct inode *inode, struct buf *ret)
+{
+	struct buf names = {0};
+	struct meta_view view;
+	int r;
+
+	LOCK_SCOPE(&s->lock);
+	r = view_of(s, v, &view);
+	if (!r && S_ISLNK(inode->mode))
+		r = buf_add(&names, XATTR_SYMLINK_TARGET, sizeof XATTR_SYMLINK_TARGET);
+	if (!r)
+		r = xattr_list(s->meta, &view, inode->ino, &names);
+	for (size_t at = 0; at < names.len && !r;) {
+		const char *name = (const char *)names.data + at;
+		AUTO_FREE void *value = NULL;
+		size_t len = 0;
+
+		at += strlen(name) + 1;
+		r = xattr_get(s->meta, &view, inode->ino, name, &value, &len);
+		if (!r)
+			r = buf_add_bytes(ret, name, strlen(name) + 1);
+		if (!r)
+			r = buf_add_bytes(ret, value, len);
+	}
+	buf_free(&names);
+	return r;
+}
+
+int source_xattrs(struct store *s, const struct source_view *v, const struct inode *inode,
+		  int (*fn)(void *arg, const char *name, const void *value, size_t len), void *arg)
+{
+	struct buf all = {0};
+	struct buf_reader in;
+	int r = read_xattrs(s, v, inode, &all);
+
+	in = buf_reader(all.data, all.len);
+	while (!r && buf_reader_left(&in)) {
+		size_t name_len, len;
+		const char *name = buf_get_bytes(&in, &name_len);
+		const void *value = buf_get_bytes(&in, &len);
+
+		r = fn(arg, name, value, len);
+	}
+	buf_free(&all);
+	return r;
+}
+
+int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len)
+{
+	struct chunk_row row;
+	struct chunk_loc loc;
+	unsigned gate;
+	int r;
+
+	(void)pthread_mutex_lock(&s->lock);
+	r = chunk_get(s->meta, id, &row);
+	gate = atomic_load(&s->gate);
+	atomic_fetch_add(&s->gate_readers[gate], 1);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (!r) {
+		loc = (struct chunk_loc){row.pack, row.off, row.stored_len, row.raw_len, row.codec, {row.hash_lo, row.hash_hi}};
+		r = chunk_store_read(s->chunks, &loc, out, false);
+	}
+	atomic_fetch_sub(&s->gate_readers[gate], 1);
+	if (!r)
+		*ret_len = row.raw_len;
+	return r;
+}
+
+/* --- changes --- */
+
+void source_changes_free(struct source_changes *c)
+{
+	free(c->v);
+	buf_free(&c->names);
+	*c = (struct source_changes){0};
+}
+
+static int add_change(struct source_changes *c, const struct source_change *one)
+{
+	if (c->n == c->cap) {
+		size_t cap = c->cap ? c->cap * 2 : 256;
+		struct source_change *v = realloc(c->v, cap * sizeof *v);
+
+		if (!v)
+			return -ENOMEM;
+		c->v = v;
+		c->cap = cap;
+	}
+	c->v[c->n++] = *one;
+	return 0;
+}
+
+static int take_changed(void *arg, uint64_t ino, unsigned what)
+{
+	int r = 0;
+
+	/* extents come row by row; whatever changed, the inode's row is looked at */
+	if (what & HISTORY_XATTR)
+		r = add_change(arg, &(struct source_change){ino, SOURCE_XATTR, 0, 0, 0});
+	return r ? r : add_change(arg, &(struct source_change){ino, SOURCE_INODE, 0, 0, 0});
+}
+
+static int take_extent(void *arg, uint64_t ino, int64_t k, const void *name, size_t name_len)
+{
+	(void)name;
+	(void)name_len;
+	return add_change(arg, &(struct source_change){ino, SOURCE_EXTENT, k, 0, 0});
+}
+
+static int take_entry(void *arg, uint64_t ino, int64_t k, const void *name, size_t name_len)
+{
+	struct source_changes *c = arg;
+	struct source_change one = {ino, SOURCE_DIRENT, k, (uint32_t)c->names.len, (uint8_t)name_len};
+	int r = c->names.len > UINT32_MAX - NAME_LEN_MAX ? -EFBIG : buf_add(&c->names, name, name_len);
+
+	return r ? r : add_change(c, &one);
+}
+
+struct collecting {
+	struct meta *m;
+	struct source_changes *c;
+};
+
+static int collect_stretch(void *arg, int64_t branch, int64_t from, int64_t to)
+{
+	struct collecting *col = arg;
+	int r = history_changed(col->m, branch, from, to, take_changed, col->c);
+
+	if (!r)
+		r = history_rows(col->m, HISTORY_EXTENT, branch, from, to, take_extent, col->c);
+	return r ? r : history_rows(col->m, HISTORY_DIRENT, branch, from, to, take_entry, col->c);
+}
+
+static int compare_changes(const void *a, const void *b, void *arg)
+{
+	const struct source_change *x = a, *y = b;
+	const struct source_changes *c = arg;
+	size_t len = x->name_len < y->name_len ? x->name_len : y->name_len;
+	int order;
+
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	if (x->what != y->what)
+		return x->what < y->what ? -1 : 1;
+	if (x->k != y->k)
+		return (uint64_t)x->k < (uint64_t)y->k ? -1 : 1;
+	order = len ? memcmp(c->names.data + x->name_at, c->names.data + y->name_at, len) : 0;
+	return order ? order : (int)x->name_len - (int)y->name_len;
+}
+
+int source_changed(struct store *s, const struct source_view *a, const struct source_view *b, struct source_changes *ret)
+{
+	struct source_changes c = {0};
+	struct collecting col = {NULL, &c};
+	struct meta_view va, vb;
+	size_t kept = 0;
+	bool whole = false;
+	int r = meta_reader_open(s->dir, &col.m, NULL);
+
+	if (r)
+		return r;
+	/* both views were committed when they were made */
+	va = (struct meta_view){branch_get(col.m, a->branch), a->epoch};
+	vb = (struct meta_view){branch_get(col.m, b->branch), b->epoch};
+	r = va.branch && vb.branch ? view_history(col.m, &va, &vb, collect_stretch, &col, &whole) : -ESTALE;
+	meta_free(col.m);
+	if (r || whole) {
+		source_changes_free(&c);
+		return r ? r : 1;
+	}
+	if (c.n)
+		qsort_r(c.v, c.n, sizeof *c.v, compare_changes, &c);
+	for (size_t i = 0; i < c.n; i++)
+		if (!kept || compare_changes(&c.v[kept - 1], &c.v[i], &c) != 0)
+			c.v[kept++] = c.v[i];
+	c.n = kept;
+	*ret = c;
+	return 0;
+}
