@@ -50,5 +50,6 @@ extern const struct command cmd_rollback;
 extern const struct command cmd_clone;
 extern const struct command cmd_check;
 extern const struct command cmd_gc;
+extern const struct command cmd_repo;
 
 #endif

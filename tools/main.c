@@ -12,7 +12,7 @@
 #include "tools/output.h"
 #include "tools/suggest.h"
 
-#define COMMAND_DEPTH_MAX 2
+#define COMMAND_DEPTH_MAX 3
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -62,7 +62,7 @@ static const struct command cmd_help = {
 /* In the order of the help text. */
 static const struct command *const commands[] = {
 	&cmd_init,     &cmd_status, &cmd_df,	&cmd_volume, &cmd_snapshot, &cmd_diff,
-	&cmd_rollback, &cmd_clone,  &cmd_check, &cmd_gc,     &cmd_version,  &cmd_help,
+	&cmd_rollback, &cmd_clone,  &cmd_check, &cmd_gc,     &cmd_repo,    &cmd_version, &cmd_help,
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
