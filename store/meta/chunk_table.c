@@ -127,6 +127,27 @@ int chunk_move(struct meta *m, uint64_t id, uint32_t pack, uint32_t off)
 	return row_update(m, T_CHUNK, cols);
 }
 
+int chunk_replace(struct meta *m, uint64_t id, const struct chunk_row *place)
+{
+	struct value cols[COL_COUNT], key[1] = {VI(id)};
+	struct chunk_row row;
+	int ret = chunk_get(m, id, &row);
+
+	if (!ret)
+		ret = free_put(m, &row);
+	/* not an update: the sums over the table follow rows that come and go */
+	if (!ret)
+		ret = row_delete(m, T_CHUNK, key);
+	if (ret)
+		return ret;
+	row.pack = place->pack;
+	row.off = place->off;
+	row.stored_len = place->stored_len;
+	row.codec = place->codec;
+	fill(cols, &row);
+	return row_put(m, T_CHUNK, cols);
+}
+
 int chunk_collect(struct meta *m, uint64_t before_id, unsigned max, unsigned *ret_n)
 {
 	unsigned n;

@@ -26,6 +26,9 @@ int chunk_add(struct meta *m, struct chunk_row *row);
 int chunk_ref(struct meta *m, uint64_t id, int64_t delta);
 /* Changes a chunk's place (compaction); the old place goes to the free list. */
 int chunk_move(struct meta *m, uint64_t id, uint32_t pack, uint32_t off);
+/* The content of a chunk was stored anew: id keeps its references and its hash, and takes place, length and codec of `place`; the old
+ * place goes to the free list. */
+int chunk_replace(struct meta *m, uint64_t id, const struct chunk_row *place);
 
 /* Collector, step 1: moves up to max chunks without references to the free list. Chunks with id >= before_id are
  * left alone (they may be about to be referenced). */

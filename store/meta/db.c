@@ -26,11 +26,10 @@
 #include "store/meta/meta_internal.h"
 #include "store/meta/schema.h"
 #include "store/meta/vfs.h"
+#include "store/meta/wal.h"
 
 #define DB_NAME "meta.db"
 #define WAL_NAME DB_NAME "-wal"
-#define WAL_HEADER_LEN 32
-#define WAL_FRAME_LEN (24 + META_PAGE_SIZE)
 #define BUSY_TIMEOUT_MS 10000 /* somebody looks with the sqlite3 shell */
 
 int meta_conn_open(const char *dir, int flags, sqlite3 **ret)
@@ -101,6 +100,7 @@ static int wal_hook(void *arg, sqlite3 *db, const char *name, int frames)
 	(void)db;
 	(void)name;
 	atomic_store(&m->wal_bytes, WAL_HEADER_LEN + (uint64_t)frames * WAL_FRAME_LEN);
+	atomic_store(&m->wal_end, atomic_load(&m->wal_bytes));
 	return SQLITE_OK;
 }
 
@@ -116,6 +116,9 @@ static int open_wal(struct meta *m)
 	if (ret)
 		return ret;
 	atomic_store(&m->wal_bytes, (uint64_t)st.st_size);
+	/* whoever wrote it may have died of a sync that failed */
+	atomic_store(&m->wal_suspect, st.st_size > 0);
+	m->wal_existed = st.st_size > 0;
 	return io_fsync_dir(IO_DB, m->dirfd);
 }
 
@@ -179,11 +182,31 @@ fail:
 	return ret;
 }
 
+/* Closing this connection then changes no file. */
+static void keep_wal(sqlite3 *db)
+{
+	int on = 1;
+
+	if (!db)
+		return;
+	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
+}
+
+void meta_keep_files(struct meta *m)
+{
+	m->keep_files = true;
+}
+
 void meta_free(struct meta *m)
 {
 	if (!m)
 		return;
 	sql_finalize_all(m);
+	if (m->keep_files ? m->wal_existed : atomic_load(&m->wal_suspect)) {
+		keep_wal(m->db);
+		keep_wal(m->checkpoint_db);
+	}
 	/* Closing the last connection rolls back what is open, checkpoints, and removes the WAL. */
 	(void)sqlite3_close(m->db);
 	(void)sqlite3_close(m->checkpoint_db);
@@ -274,6 +297,11 @@ void meta_op_abort(struct meta *m)
 	m->in_op = false;
 }
 
+bool meta_in_op(const struct meta *m)
+{
+	return m->in_op;
+}
+
 bool meta_lost(const struct meta *m)
 {
 	return m->lost;
@@ -343,13 +371,35 @@ void meta_committed(const struct meta *m, uint64_t *ret_rows_seq, uint64_t *ret_
 
 int meta_sync_wal(struct meta *m)
 {
-	return io_fdatasync(IO_DB, m->wal_fd);
+	int ret;
+
+	if (atomic_load(&m->wal_suspect))
+		ret = wal_write_again(m->wal_fd, atomic_load(&m->wal_end));
+	else
+		ret = io_fdatasync(IO_DB, m->wal_fd);
+	atomic_store(&m->wal_suspect, ret != 0);
+	return ret;
+}
+
+/* checkpoint_lock held. */
+static int checkpoint(struct meta *m, int mode)
+{
+	int ret = atomic_load(&m->wal_suspect) ? meta_sync_wal(m) : 0;
+	int rc;
+
+	/* Pages of a WAL that is not on the disk must not go into the database: half of them could be there after a power cut. */
+	if (ret)
+		return ret;
+	rc = sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", mode, NULL, NULL);
+	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_BUSY) /* it syncs the WAL first, on a descriptor of its own */
+		atomic_store(&m->wal_suspect, true);
+	return sql_errno(rc);
 }
 
 int meta_checkpoint(struct meta *m)
 {
 	LOCK_SCOPE(&m->checkpoint_lock);
-	int ret = sql_errno(sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+	int ret = checkpoint(m, SQLITE_CHECKPOINT_PASSIVE);
 
 	/* It met a commit just as that changed the WAL's index: the next one will do. */
 	return ret == -EBUSY ? 0 : ret;
@@ -367,9 +417,11 @@ int meta_reset_wal(struct meta *m)
 	if (ret)
 		return ret;
 	LOCK_SCOPE(&m->checkpoint_lock);
-	ret = sql_errno(sqlite3_wal_checkpoint_v2(m->checkpoint_db, "main", SQLITE_CHECKPOINT_RESTART, NULL, NULL));
-	if (!ret)
+	ret = checkpoint(m, SQLITE_CHECKPOINT_RESTART);
+	if (!ret) {
 		atomic_store(&m->wal_bytes, 0);
+		atomic_store(&m->wal_end, 0);
+	}
 	return ret;
 }
 

@@ -33,6 +33,8 @@ int meta_open(const char *dir, struct meta **ret, struct err *err);
 int meta_migrate(struct meta *m, struct err *err);
 /* Closes without committing: what was not committed is gone (it is in the ring). NULL is fine. */
 void meta_free(struct meta *m);
+/* meta_free will leave the database and its WAL as they are: for a check, which changes nothing. */
+void meta_keep_files(struct meta *m);
 
 /* --- operations --- */
 
@@ -45,6 +47,7 @@ int meta_op_end(struct meta *m);
 void meta_op_abort(struct meta *m);
 /* SQLite rolled everything since the last commit back: the caller calls meta_rollback, then applies the ring's
  * records again. */
+bool meta_in_op(const struct meta *m);
 bool meta_lost(const struct meta *m);
 /* Drops everything since the last commit and reloads the in-memory state (branches, counters) from the database. Every
  * `struct branch *` and view stays valid as a pointer; branches that no longer exist are marked dead. */
@@ -82,7 +85,7 @@ uint64_t meta_next_ino(struct meta *m);   /* store-wide, never reused; the first
 uint64_t meta_reserve_inos(struct meta *m, uint64_t n); /* n in a row; the first */
 uint64_t meta_last_ino(const struct meta *m);
 uint64_t meta_next_chunk(struct meta *m);
-uint64_t meta_last_chunk(const struct meta *m);
+uint64_t meta_last_chunk(const struct meta *m); /* the highest chunk id handed out or seen */
 uint32_t meta_next_pack(struct meta *m);
 uint32_t meta_last_pack(const struct meta *m); /* the highest pack id handed out or seen */
 uint32_t meta_next_number(struct meta *m); /* node id numbers; the first is 1, at most 2^23 - 1 */

@@ -72,7 +72,7 @@ static int last_of_level(struct version_walk *w, unsigned level, int64_t low, in
 			 struct version_row *ret)
 {
 	const struct version_level *l = &w->levels[level];
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = NULL;
 	int err = back_from(w, l, low, below, &st);
 
 	while (!err && (err = sql_step(w->m, st)) == 0) {

@@ -58,9 +58,13 @@ struct meta {
 
 	uint8_t secret[META_SECRET_LEN]; /* of dirent_hash; from the setting "secret" */
 
+	bool wal_existed; /* with something in it, when this was opened */
+	bool keep_files; /* closing changes none of them */
 	int dirfd;
 	int wal_fd; /* of our own: SQLite never replaces the file while a connection is open */
 	_Atomic uint64_t wal_bytes;
+	_Atomic uint64_t wal_end; /* of the last commit's frames; 0: there was none yet */
+	_Atomic bool wal_suspect; /* a sync of it may have failed: what is in it has to be written again before the next counts */
 	pthread_mutex_t checkpoint_lock; /* protects checkpoint_db; a leaf */
 	sqlite3 *checkpoint_db;
 

@@ -64,6 +64,8 @@ int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
 
 	/* Reads too are several times cheaper inside a transaction, which takes and gives back the WAL's locks only
 	 * once. */
+	if (!controls && m->lost) /* what the files have is older than what was acknowledged */
+		return -EIO;
 	err = controls ? 0 : sql_begin(m);
 	if (err)
 		return err;

@@ -1,0 +1,19 @@
+/* Reading SQLite's write-ahead log beside SQLite: which frames its recovery would accept. The format is that of sqlite.org/fileformat2.html,
+ * section 4; it has been frozen since 2010. */
+#ifndef VARVE_META_WAL_H
+#define VARVE_META_WAL_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WAL_HEADER_LEN 32
+#define WAL_FRAME_LEN (24 + 4096) /* of META_PAGE_SIZE */
+
+/* Calls fn for the header (page 0) and each frame, with all its bytes, as long as salts and the chained checksums fit. *ret_end is where that
+ * ended. A non-zero return of fn ends it and is returned. */
+int wal_each(int fd, int (*fn)(void *arg, uint32_t page, const uint8_t *bytes, size_t len, off_t off), void *arg, uint64_t *ret_end);
+/* Writes what a failed fdatasync was for once more: the kernel takes pages that it could not write for clean, so that another fdatasync
+ * alone would succeed without them being on the disk. -EIO when up to `end` not all of it is to be read any more. Then syncs. */
+int wal_write_again(int fd, uint64_t end);
+
+#endif
