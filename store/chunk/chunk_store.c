@@ -159,6 +159,35 @@ int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *
 	return ret;
 }
 
+int chunk_store_write_again(struct chunk_store *cs, const struct chunk_loc *loc)
+{
+	AUTO_FREE uint8_t *raw = malloc(CHUNK_LEN_MAX);
+	AUTO_FREE uint8_t *stored = malloc(CHUNK_LEN_MAX);
+	char name[PACK_NAME_LEN + 1];
+	AUTO_CLOSE int fd = -1;
+	int ret = raw && stored ? chunk_store_read(cs, loc, raw, false) : -ENOMEM;
+
+	pack_name(loc->pack, name);
+	if (!ret)
+		ret = io_open(IO_PACK, cs->packs_fd, name, O_RDWR, 0, &fd);
+	if (!ret)
+		ret = io_pread(IO_PACK, fd, stored, loc->stored_len, loc->off);
+	return ret ? ret : io_pwrite(IO_PACK, fd, stored, loc->stored_len, loc->off);
+}
+
+int chunk_store_sync_pack(struct chunk_store *cs, uint32_t pack)
+{
+	char name[PACK_NAME_LEN + 1];
+	AUTO_CLOSE int fd = -1;
+	int ret;
+
+	pack_name(pack, name);
+	ret = io_open(IO_PACK, cs->packs_fd, name, O_RDWR, 0, &fd);
+	if (!ret)
+		ret = io_fdatasync(IO_PACK, fd);
+	return ret ? ret : io_fsync_dir(IO_PACK, cs->packs_fd);
+}
+
 static uint64_t block_size(const struct stat *st)
 {
 	uint64_t size = (uint64_t)st->st_blksize;

@@ -63,6 +63,12 @@ struct chunk_hash chunk_store_hash(const struct chunk_store *cs, const void *dat
  * too short is damage, too), or -errno. With nowait, -EAGAIN rather than wait for the disk. */
 int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *out, bool nowait);
 
+/* Writes a chunk's stored bytes once more where they are: for one whose sync may have failed, after which the kernel takes its pages for
+ * clean. -ECORRUPT when its bytes are not right any more. */
+int chunk_store_write_again(struct chunk_store *cs, const struct chunk_loc *loc);
+/* Makes all that was written to a pack durable, by whomever. */
+int chunk_store_sync_pack(struct chunk_store *cs, uint32_t pack);
+
 /* Gives the host filesystem back the payload and header of dead records: [off, off+len) of the pack as the caller
  * merged it, rounded inward to blocks. A pack that is gone counts as done; -EOPNOTSUPP where the filesystem cannot.
  * Never called for a pack that a writer is appending to. */
@@ -124,6 +130,9 @@ int chunk_writer_add(struct chunk_writer *w, const struct chunk_owner *owner, co
 int chunk_writer_flush(struct chunk_writer *w);
 /* Flushes, then fdatasyncs every pack that has unsynced records. */
 int chunk_writer_sync(struct chunk_writer *w);
+/* The same, but a failure leaves what was written where it is, readable as long as the kernel keeps it: for a caller that has given out
+ * its places and will store it again. After a successful chunk_writer_flush only. */
+int chunk_writer_sync_or_leave(struct chunk_writer *w);
 /* Forgets what was stored since the last call, for the sharing of one content that comes twice before `find` knows
  * it. The caller calls it as soon as it has given ids to everything emitted: pieces of one loc would else be given
  * ids twice. */

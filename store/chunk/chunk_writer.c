@@ -344,7 +344,7 @@ int chunk_writer_flush(struct chunk_writer *w)
 	return ret;
 }
 
-int chunk_writer_sync(struct chunk_writer *w)
+static int sync_all(struct chunk_writer *w)
 {
 	int ret = write_out(w);
 	struct pack *p;
@@ -359,8 +359,30 @@ int chunk_writer_sync(struct chunk_writer *w)
 	}
 	if (!ret && w->pack)
 		ret = pack_sync(w->pack);
+	return ret;
+}
+
+int chunk_writer_sync(struct chunk_writer *w)
+{
+	int ret = sync_all(w);
+
 	if (ret)
 		writer_abandon(w);
+	return ret;
+}
+
+int chunk_writer_sync_or_leave(struct chunk_writer *w)
+{
+	int ret = sync_all(w);
+	struct pack *p;
+
+	if (!ret)
+		return 0;
+	assert(!w->gathered);
+	pack_free(w->pack);
+	set_pack(w, NULL);
+	while ((p = pop_left(w)))
+		pack_free(p);
 	return ret;
 }
 

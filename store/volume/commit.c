@@ -66,7 +66,7 @@ static int drain_late(struct store *s)
 static int commit_rows(struct store *s, uint64_t through, bool *reset_wal)
 {
 	uint64_t start = mono_us();
-	int ret = s->failed ? -EIO : 0;
+	int ret = rows_ready(s);
 
 	if (!ret)
 		ret = meta_commit(s->meta, ring_head_seq(s->ring) - 1, through);
@@ -86,17 +86,21 @@ static int commit_rows(struct store *s, uint64_t through, bool *reset_wal)
 static int commit_once(struct store *s, bool reset_wal)
 {
 	struct drain *d = NULL;
-	uint64_t through, rows_seq, data_seq, start = mono_us();
+	uint64_t through, start = mono_us();
 	int ret;
 
+	ret = drain_settle_cut(s);
 	(void)pthread_mutex_lock(&s->lock);
+	s->reapply_at = 0;
+	if (!ret)
+		ret = rows_ready(s);
 	through = ring_head_seq(s->ring) - 1;
-	meta_committed(s->meta, &rows_seq, &data_seq);
-	if (ring_tail_seq(s->ring) > through && !meta_dirty(s->meta) && data_seq >= through) {
+	if (!ret && ring_tail_seq(s->ring) > through && !meta_dirty(s->meta)) {
 		(void)pthread_mutex_unlock(&s->lock);
 		return 0;
 	}
-	ret = drain_seal(s, NULL, &d);
+	if (!ret)
+		ret = drain_seal(s, NULL, &d);
 	if (!ret && journal_can_rotate(s->journal))
 		ret = journal_rotate(s->journal);
 	(void)pthread_mutex_unlock(&s->lock);

@@ -40,10 +40,12 @@ struct drain {
 	size_t by_place_size;
 };
 
-static void drain_free(struct store *s, struct drain *d)
+void drain_free(struct store *s, struct drain *d)
 {
 	size_t i;
 
+	if (!d)
+		return;
 	for (i = 0; i < d->n; i++) {
 		free(d->files[i].ranges);
 		d->files[i].file->pins--;
@@ -92,9 +94,11 @@ static int seal_one(struct drain *d, struct file *f)
 /* The compression of the volume whose head a branch is; a dropped branch takes the default. */
 static int level_of(struct store *s, const struct file *f)
 {
-	const struct number_slot *slot = f->node ? number_lookup(s, (uint32_t)(f->node >> NODE_INO_BITS)) : NULL;
+	const struct number_slot *slot;
 
-	return slot ? slot->compression : 1;
+	if (!f->node || number_lookup(s, (uint32_t)(f->node >> NODE_INO_BITS), &slot))
+		return 1;
+	return slot->compression;
 }
 
 int drain_seal(struct store *s, struct file *only, struct drain **ret)
@@ -366,10 +370,136 @@ int drain_run_held(struct store *s, struct drain *d)
 	ret = store_chunks(s, d);
 	s->find_locked = false;
 	s->rows_unsynced = true;
+	s->cut_drain = d;
 	if (!ret)
 		ret = insert_extents(s, d, TX_LOCKED);
 	chunk_writer_batch_end(s->writer);
-	drain_free(s, d);
+	return ret;
+}
+
+/* A chunk that was given a row, and its new place. */
+struct again {
+	struct drain_piece *piece;
+	struct chunk_loc loc;
+};
+
+static int emit_again(void *arg, const struct chunk_piece *piece)
+{
+	struct again *a = arg;
+
+	a->loc = piece->loc;
+	return 0;
+}
+
+/* Stores the bytes of one piece, which lie in the ring as long as no commit has released them. */
+static int store_again(struct store *s, const struct drain_file *df, struct again *a, struct chunk_span *spans)
+{
+	int64_t from = (int64_t)a->piece->p.off, end = from + a->piece->p.len;
+	struct chunk_owner owner = {df->file->branch->id, df->file->ino, a->piece->p.off};
+	size_t i, n = 0;
+
+	for (i = 0; i < df->n; i++) {
+		const struct range *r = &df->ranges[i];
+		int64_t lo = r->off > from ? r->off : from, hi = r->off + r->len < end ? r->off + r->len : end;
+
+		if (lo < hi)
+			spans[n++] = (struct chunk_span){r->data + (lo - r->off), (size_t)(hi - lo)};
+	}
+	return chunk_writer_add(s->writer, &owner, spans, n, CHUNK_ADD_SINGLE, df->level, emit_again, a);
+}
+
+/* What of the drain has rows and was new; list holds n_pieces. */
+static int store_all_again(struct store *s, struct drain *d, struct again *list, size_t *ret_n)
+{
+	AUTO_FREE struct chunk_span *spans = NULL;
+	size_t i, k, most = 1, n = 0;
+	int ret = 0;
+
+	for (i = 0; i < d->n; i++)
+		most = d->files[i].n > most ? d->files[i].n : most;
+	spans = malloc(most * sizeof *spans);
+	if (!spans)
+		return -ENOMEM;
+	for (i = 0; i < d->n; i++)
+		for (k = 0; k < d->files[i].n_pieces && !ret; k++) {
+			struct drain_piece *dp = &d->pieces[d->files[i].first_piece + k];
+
+			if (!dp->id || dp->p.id || *place_slot(d, &dp->p.loc) != dp)
+				continue;
+			list[n].piece = dp;
+			ret = store_again(s, &d->files[i], &list[n++], spans);
+		}
+	*ret_n = n;
+	return ret ? ret : chunk_writer_sync(s->writer);
+}
+
+static int move_rows(struct store *s, const struct again *list, size_t n)
+{
+	struct tx tx;
+	size_t i;
+	int ret;
+
+	(void)pthread_mutex_lock(&s->lock);
+	ret = tx_begin(s, NULL, TX_LOCKED | TX_DRAIN, 0, &tx);
+	for (i = 0; i < n && !ret; i++) {
+		const struct chunk_loc *loc = &list[i].loc;
+		const struct chunk_row place = {.pack = loc->pack, .off = loc->off, .stored_len = loc->stored_len, .codec = (uint8_t)loc->codec};
+
+		ret = chunk_replace(s->meta, list[i].piece->id, &place);
+		if (ret)
+			(void)tx_end(&tx, ret);
+	}
+	if (!ret)
+		ret = tx_end(&tx, 0);
+	(void)pthread_mutex_unlock(&s->lock);
+	return ret;
+}
+
+static int run_again(struct store *s, struct drain *d)
+{
+	AUTO_FREE struct again *list = malloc((d->n_pieces + 1) * sizeof *list);
+	size_t n = 0, i, slice;
+	int ret = list && d->by_place ? 0 : -ENOMEM;
+
+	if (!d->by_place) /* no rows: it failed before them */
+		return 0;
+	if (!ret)
+		ret = store_all_again(s, d, list, &n);
+	chunk_writer_batch_end(s->writer);
+	for (i = 0; i < n && !ret; i += slice) {
+		slice = n - i < SLICE_PIECES ? n - i : SLICE_PIECES;
+		ret = move_rows(s, &list[i], slice);
+	}
+	return ret;
+}
+
+int drain_settle_cut(struct store *s)
+{
+	struct drain *d = s->cut_drain;
+	int ret = 0;
+
+	if (!d)
+		return 0;
+	if (!s->cut_lost) {
+		ret = chunk_writer_sync_or_leave(s->writer);
+		if (ret)
+			log_error("chunks of a cut could not be written: %s; storing them again", err_name(-ret));
+	}
+	if (ret || s->cut_lost) {
+		(void)pthread_mutex_lock(&s->lock);
+		s->cut_lost = true;
+		(void)pthread_cond_broadcast(&s->space_cond);
+		(void)pthread_mutex_unlock(&s->lock);
+		ret = run_again(s, d);
+	}
+	(void)pthread_mutex_lock(&s->lock);
+	if (!ret) {
+		s->rows_unsynced = s->cut_lost = false;
+		s->cut_drain = NULL;
+		drain_free(s, d);
+	}
+	(void)pthread_cond_broadcast(&s->space_cond);
+	(void)pthread_mutex_unlock(&s->lock);
 	return ret;
 }
 

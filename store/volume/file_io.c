@@ -48,19 +48,39 @@ int file_open(struct store *s, const struct op *op, uint64_t node, unsigned flag
 	return 0;
 }
 
+/* Looks through them all: for when a number cannot be looked up, since a close cannot fail. */
+static struct file *file_by_node(struct store *s, uint64_t node)
+{
+	struct file *f;
+	size_t i;
+
+	for (i = 0; i < FILE_BUCKETS; i++)
+		for (f = s->files[i]; f; f = f->hash_next)
+			if (f->opens && f->node == node)
+				return f;
+	return NULL;
+}
+
 void file_release(struct store *s, uint64_t node, unsigned flags)
 {
 	struct number_row row;
 	struct branch *b;
 	struct file *f;
+	int ret;
 
 	LOCK_SCOPE(&s->lock);
 	/* By the number's own branch: after a rollback the file is still counted there. A file of a snapshot never was, and its inode
 	 * number is the live file's. */
-	if (number_get(s->meta, (uint32_t)(node >> NODE_INO_BITS), &row) || row.kind == NUMBER_SNAPSHOT)
+	ret = rows_ready(s);
+	if (!ret)
+		ret = number_get(s->meta, (uint32_t)(node >> NODE_INO_BITS), &row);
+	if (!ret && row.kind == NUMBER_SNAPSHOT)
 		return;
-	b = branch_get(s->meta, row.branch);
-	f = b ? file_find(s, b, node & ((UINT64_C(1) << NODE_INO_BITS) - 1)) : NULL;
+	b = ret ? NULL : branch_get(s->meta, row.branch);
+	if (ret && ret != -ENOENT)
+		f = file_by_node(s, node);
+	else
+		f = b ? file_find(s, b, node & ((UINT64_C(1) << NODE_INO_BITS) - 1)) : NULL;
 	if (!f || !f->opens)
 		return;
 	f->opens--;
@@ -78,9 +98,12 @@ int file_open_list(struct store *s, int64_t volume_id, struct open_file **ret, s
 	LOCK_SCOPE(&s->lock);
 	for (i = 0; i < FILE_BUCKETS; i++)
 		for (f = s->files[i]; f; f = f->hash_next) {
-			const struct number_slot *slot = f->writers ? number_lookup(s, (uint32_t)(f->node >> NODE_INO_BITS)) : NULL;
+			const struct number_slot *slot;
+			int err = f->writers ? number_lookup(s, (uint32_t)(f->node >> NODE_INO_BITS), &slot) : -ESTALE;
 
-			if (!slot || !slot->writable || (volume_id && slot->volume != volume_id))
+			if (err && err != -ESTALE)
+				return err;
+			if (err || !slot->writable || (volume_id && slot->volume != volume_id))
 				continue;
 			if (n == cap) {
 				struct open_file *more = realloc(list, (cap = cap ? cap * 2 : 64) * sizeof *more);

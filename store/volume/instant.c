@@ -2,7 +2,8 @@
  *
  * Drain in the open until little is buffered; then take the store lock and keep it, which holds every operation back, while the
  * rest is drained without a flush and `fn` ends the epoch; then let go, flush the chunks of that rest, and commit. Between letting go
- * and that flush no fsync may journal the new rows: rows_unsynced makes them wait. */
+ * and that flush no fsync may journal the new rows: rows_unsynced makes them wait. When that flush fails, the chunks are stored again,
+ * if need be at the next commit: their bytes are in the ring until then. */
 #include "store/volume/store_internal.h"
 
 #define CUT_BUFFERED_MAX (128 * KIB)
@@ -52,7 +53,9 @@ int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg,
 	LOCK_SCOPE(&s->drain_lock);
 	if (s->flags & STORE_READONLY)
 		return -EROFS;
-	ret = drain_open(s);
+	ret = drain_settle_cut(s);
+	if (!ret)
+		ret = drain_open(s);
 	if (ret)
 		return ret;
 	(void)pthread_mutex_lock(&s->lock);
@@ -61,17 +64,7 @@ int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg,
 	let_go = mono_us();
 	(void)pthread_mutex_unlock(&s->lock);
 
-	if (s->rows_unsynced)
-		sync_ret = chunk_writer_sync(s->writer);
-	(void)pthread_mutex_lock(&s->lock);
-	s->rows_unsynced = false;
-	if (sync_ret) {
-		/* rows in memory refer to chunks that are lost; what the disk and the ring have is sound */
-		s->failed = true;
-		log_error("chunks of a cut could not be written: %s; restart varved to go on from the last commit", err_name(-sync_ret));
-	}
-	(void)pthread_cond_broadcast(&s->space_cond);
-	(void)pthread_mutex_unlock(&s->lock);
+	sync_ret = drain_settle_cut(s);
 	if (!ret)
 		ret = sync_ret ? sync_ret : commit_with_drain_lock(s);
 	*times = (struct cut_times){held - start, let_go - held, mono_us() - let_go};

@@ -34,10 +34,12 @@ static void virtual_attr(uint64_t node, int64_t when, struct attr *ret)
 
 int ns_volume_root_attr(struct store *s, const struct volume_row *vol, struct attr *ret)
 {
-	const struct number_slot *slot = number_lookup(s, vol->number);
+	const struct number_slot *slot;
 	struct inode inode;
-	int r = slot ? inode_get(s->meta, &slot->view, vol->root_ino, &inode) : -ENOENT;
+	int r = number_lookup(s, vol->number, &slot);
 
+	if (!r)
+		r = inode_get(s->meta, &slot->view, vol->root_ino, &inode);
 	if (!r)
 		attr_fill(s, slot, &inode, ret);
 	return r;
@@ -70,8 +72,9 @@ int ns_snapshot_root_attr(struct store *s, struct snapshot_row *snap, struct att
 		if (r)
 			return r;
 	}
-	slot = number_lookup(s, snap->number);
-	r = slot ? inode_get(s->meta, &slot->view, snap->root_ino, &inode) : -ENOENT;
+	r = number_lookup(s, snap->number, &slot);
+	if (!r)
+		r = inode_get(s->meta, &slot->view, snap->root_ino, &inode);
 	if (!r)
 		attr_fill(s, slot, &inode, ret);
 	return r;

@@ -48,32 +48,37 @@ static int fill_slot(struct store *s, uint32_t number, struct number_slot *slot)
 	return slot->view.branch ? 0 : -ENOENT;
 }
 
-const struct number_slot *number_lookup(struct store *s, uint32_t number)
+int number_lookup(struct store *s, uint32_t number, const struct number_slot **ret)
 {
 	struct number_slot *slot = &s->numbers[number % NUMBER_CACHE];
+	int err = 0;
 
-	if (slot->number == number && slot->generation == s->generation)
-		return slot;
-	if (fill_slot(s, number, slot)) {
+	if (slot->number != number || slot->generation != s->generation)
+		err = fill_slot(s, number, slot);
+	if (err) {
 		slot->number = 0;
-		return NULL;
+		return err == -ENOENT ? -ESTALE : err;
 	}
-	return slot;
+	*ret = slot;
+	return 0;
 }
 
 int node_resolve(struct store *s, uint64_t node, struct resolved *ret)
 {
 	const struct number_slot *slot;
+	int err = rows_ready(s);
 
+	if (err)
+		return err;
 	ret->ino = node & ((UINT64_C(1) << NODE_INO_BITS) - 1);
 	ret->mount_root = node == NODE_ROOT;
 	ret->snapshots_dir = false;
 	ret->slot = NULL;
 	if (ret->mount_root)
 		return 0;
-	slot = number_lookup(s, (uint32_t)(node >> NODE_INO_BITS));
-	if (!slot)
-		return -ESTALE;
+	err = number_lookup(s, (uint32_t)(node >> NODE_INO_BITS), &slot);
+	if (err)
+		return err;
 	/* a copy: another look-up may put another number in the cache's slot */
 	ret->own_slot = *slot;
 	ret->slot = &ret->own_slot;

@@ -3,9 +3,7 @@
  * commit, not as the store is large.
  *
  * From the ring: its records are the whole truth since the last durable commit, and stay where they are. From the journal:
- * they are appended to a new ring as they are applied, under new numbers, above every number that the journal can hold: every
- * opening ends with a durable commit that says where its ring begins, be there anything else to commit or not, and only then is
- * anything journalled; so the journal's numbers lie within SEQ_GAP of the last commit, and the next ring begins beyond. */
+ * they are appended to a new ring as they are applied, under new numbers, above every number that the journal can hold. */
 #include "store/volume/effect.h"
 #include "store/volume/store_internal.h"
 
@@ -186,16 +184,45 @@ static int replay_ring(struct store *s, uint64_t rows_seq, uint64_t *ret_records
 	return ret < 0 ? ret : 0;
 }
 
+/* The ring may tell of chunks of a cut whose sync the daemon did not live to see, or that failed. */
+static int sync_new_chunks(struct store *s, uint64_t last_committed)
+{
+	struct chunk_row row;
+	uint64_t id = last_committed;
+	uint32_t unsynced = 0; /* a pack */
+	size_t n;
+	int ret;
+
+	while (!(ret = chunk_scan(s->meta, id, &row, 1, &n)) && n) {
+		const struct chunk_loc loc = {row.pack, row.off, row.stored_len, row.raw_len, row.codec, {row.hash_lo, row.hash_hi}};
+
+		if (unsynced && unsynced != row.pack)
+			ret = chunk_store_sync_pack(s->chunks, unsynced);
+		if (!ret)
+			ret = chunk_store_write_again(s->chunks, &loc);
+		if (ret == -ECORRUPT)
+			log_error("chunk %llu, in pack %08x at %u, was lost with the last daemon", (unsigned long long)row.id, row.pack, row.off);
+		else if (ret)
+			return ret;
+		else
+			unsynced = row.pack;
+		id = row.id;
+	}
+	return !ret && unsynced ? chunk_store_sync_pack(s->chunks, unsynced) : ret;
+}
+
 int recover(struct store *s, size_t ring_bytes, struct err *err)
 {
 	struct replay rp = {.s = s};
-	uint64_t base;
+	uint64_t base, last_chunk = meta_last_chunk(s->meta);
 	int ret;
 
 	meta_committed(s->meta, &rp.rows_seq, &rp.data_seq);
 	base = rp.rows_seq > rp.data_seq ? rp.rows_seq : rp.data_seq;
 	if (s->ring) {
 		ret = replay_ring(s, rp.rows_seq, &rp.records);
+		if (!ret)
+			ret = sync_new_chunks(s, last_chunk);
 		if (!ret)
 			ret = journal_replay(s->journal, ignore_record, NULL);
 	} else {

@@ -197,7 +197,8 @@ int snapshot_list(struct store *s, const char *volume, struct snapshot_info **re
 		r = list_volume(s, &vol, &list);
 		volume_row_free(&vol);
 	} else {
-		while (!(r = volume_next(s->meta, after, &vol))) {
+		r = rows_ready(s);
+		while (!r && !(r = volume_next(s->meta, after, &vol))) {
 			r = list_volume(s, &vol, &list);
 			(void)snprintf(after, sizeof after, "%s", vol.name);
 			volume_row_free(&vol);

@@ -61,6 +61,8 @@ int store_space(struct store *s, struct store_space *ret)
 	space.trash_volumes = trash_volumes;
 	LOCK_SCOPE(&s->lock);
 	if (!r)
+		r = rows_ready(s);
+	if (!r)
 		r = chunk_totals(s->meta, &totals);
 	if (!r)
 		r = count_volumes(s, &space);

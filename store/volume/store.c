@@ -210,7 +210,9 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 	uint8_t secret[CHUNK_SECRET_LEN];
 	int ret = meta_open(s->dir, &s->meta, err);
 
-	if (!ret && !(s->flags & STORE_READONLY))
+	if (!ret && (s->flags & STORE_READONLY))
+		meta_keep_files(s->meta);
+	else if (!ret)
 		ret = meta_migrate(s->meta, err);
 	if (ret)
 		return ret;
@@ -299,6 +301,7 @@ void store_abandon(struct store *s)
 	if (!s)
 		return;
 	stop_threads(s);
+	drain_free(s, s->cut_drain);
 	free_files(s);
 	chunk_writer_free(s->writer);
 	chunk_store_free(s->chunks);

@@ -56,8 +56,7 @@ struct file {
 	int64_t size;  /* while either buffer has ranges */
 	int64_t mtime; /* of the last buffered write; 0 when the row's is right */
 	uint64_t journaled; /* ranges with seq up to this are in the journal */
-	bool replaced;      /* a record says more of it than is true without its ranges that are not in the journal: a rename put it in
-			     * another file's place, or a size reaches beyond them; so they go into the journal together */
+	bool replaced;      /* a rename put it in another file's place while it had ranges not in the journal */
 	uint32_t opens, writers, pid;
 	uint32_t pins; /* drains that look at it with the lock released */
 	uint64_t node; /* as last opened */
@@ -120,10 +119,12 @@ struct store {
 	bool held;           /* a commit that cannot keep up with late renames holds mutating operations back */
 	bool keep_orphans;
 	bool recovering; /* nothing is refused or waited for */
-	bool failed;         /* rows in memory are not to be trusted after an error: nothing is changed, synced or committed any more */
+	int rows_error;      /* not 0: SQLite lost its transaction, and the ring's records could not be applied again yet */
+	uint64_t reapply_at; /* us, CLOCK_MONOTONIC: not before is that tried again */
 	int commit_error;    /* of the last commit; 0 when it succeeded */
 	bool replaced_files; /* some dirty file may be `replaced` */
 	bool rows_unsynced;  /* extents entered whose chunks are not synced yet: the journal waits (a cut is syncing them) */
+	bool cut_lost;       /* and that sync failed: the next commit stores them again */
 	struct trash trash;
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
 	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
@@ -137,6 +138,7 @@ struct store {
 	struct chunk_store *chunks;
 	struct chunk_writer *writer;
 	bool find_locked; /* the drain in progress holds the store lock: a cut's */
+	struct drain *cut_drain; /* the last cut's, until its chunks are synced */
 
 	struct chunk_cache cache; /* own locks */
 
@@ -185,6 +187,8 @@ int64_t now_ns(void);
 uint64_t mono_us(void);
 /* SQLite lost the transaction: rolls back and applies the ring's records again. Lock held. */
 int tx_reapply(struct store *s);
+/* Before rows are looked at or changed: brings them back if SQLite has lost them, or says why it cannot. Lock held, not inside an operation. */
+int rows_ready(struct store *s);
 
 /* --- nodes (number.c) --- */
 
@@ -194,10 +198,10 @@ struct resolved {
 	uint64_t ino;
 	bool mount_root, snapshots_dir; /* the two kinds of directory that exist in no view */
 };
-int node_resolve(struct store *s, uint64_t node, struct resolved *ret); /* -ESTALE */
+int node_resolve(struct store *s, uint64_t node, struct resolved *ret); /* -ESTALE; rows are ready when it says 0 */
 /* For changing: also -EROFS (snapshots, virtual directories) and -ESTALE (a replaced head). */
 int node_resolve_write(struct store *s, uint64_t node, struct resolved *ret);
-const struct number_slot *number_lookup(struct store *s, uint32_t number);
+int number_lookup(struct store *s, uint32_t number, const struct number_slot **ret); /* -ESTALE when there is no such number */
 void numbers_changed(struct store *s);
 uint64_t node_make(const struct number_slot *slot, uint64_t ino, uint32_t mode);
 /* Row -> attributes, buffered size and mtime included. */
@@ -219,8 +223,6 @@ int64_t file_size(const struct file *f_or_null, const struct inode *inode);
 /* Drops buffered ranges in [from, end); the file's size is `size` then. Room must have been reserved in both buffers. */
 void file_trim(struct store *s, struct file *f, int64_t from, int64_t end, int64_t size);
 int file_reserve(struct file *f); /* room in both buffers for one insertion or cut each */
-/* A record has just told the file's size, which its row does not have yet. */
-void file_size_told(struct store *s, struct file *f, int64_t row_size);
 bool file_buffered_outside(const struct file *f, int64_t from, int64_t end); /* would anything stay after file_trim */
 void file_settled(struct store *s, struct file *f); /* call after ranges went: forgets size and dirtiness when none are left */
 
@@ -232,8 +234,13 @@ struct drain;
 int drain_seal(struct store *s, struct file *f_or_null, struct drain **ret);
 /* Stores the chunks, syncs them, inserts the extents; frees d. drain_lock held, lock not held. On failure the data stays buffered. */
 int drain_run(struct store *s, struct drain *d);
-/* The same inside a cut: lock held throughout, nothing is synced (rows_unsynced is set). */
+/* The same inside a cut: lock held throughout, nothing is synced: rows_unsynced is set, and d stays, as cut_drain. */
 int drain_run_held(struct store *s, struct drain *d);
+/* Makes the chunks of cut_drain durable, if there is one; stores them again, elsewhere, once a sync of them has failed. On failure
+ * cut_lost is set, and nothing may be committed or journalled. drain_lock held, lock not held. */
+int drain_settle_cut(struct store *s);
+/* Lock held. */
+void drain_free(struct store *s, struct drain *d);
 /* Seals and drains one file. drain_lock held, lock not held. */
 int drain_file(struct store *s, struct branch *b, uint64_t ino);
 int64_t buffered_bytes(const struct store *s); /* lock held */

@@ -155,9 +155,15 @@ int sync_records(struct store *s, struct branch *b, uint64_t ino)
 
 	for (;;) {
 		(void)pthread_mutex_lock(&s->lock);
-		while (s->rows_unsynced && !(s->flags & STORE_NO_THREADS))
+		while (s->rows_unsynced && !s->cut_lost)
 			(void)pthread_cond_wait(&s->space_cond, &s->lock);
-		ret = s->failed ? -EIO : journal_catch_up(s, b ? file_find(s, b, ino) : NULL, &position, &drain_branch, &drain_ino);
+		if (s->cut_lost) {
+			(void)pthread_mutex_unlock(&s->lock);
+			return store_commit(s);
+		}
+		ret = rows_ready(s);
+		if (!ret)
+			ret = journal_catch_up(s, b ? file_find(s, b, ino) : NULL, &position, &drain_branch, &drain_ino);
 		if (!ret && journal_used(s->journal) > journal_segment_size(s->journal) / 2)
 			commit_kick(s);
 		(void)pthread_mutex_unlock(&s->lock);

@@ -18,10 +18,11 @@
 
 int volume_check_unused(struct store *s, const struct volume_row *vol, const char *hint, struct err *err)
 {
-	unsigned writers = volume_open_writers(s, vol->id);
+	unsigned writers;
+	int r = volume_open_writers(s, vol->id, &writers);
 
-	if (!writers)
-		return 0;
+	if (r || !writers)
+		return r;
 	err_set(err, EBUSY, "volume '%s' has %u file%s open for writing", vol->name, writers, writers == 1 ? "" : "s");
 	err_hint(err, "%s", hint);
 	return -EBUSY;

@@ -10,6 +10,7 @@
 #include "store/volume/store_internal.h"
 
 #define TX_RECORD_ROOM (256 * KIB)
+#define REAPPLY_PAUSE_US 100000 /* between tries to bring rows back, which cost as much as there is in the ring */
 
 int64_t now_ns(void)
 {
@@ -87,10 +88,9 @@ int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_l
 		if (ret)
 			goto fail;
 	}
-	if (s->failed || ((s->flags & STORE_READONLY) && !s->recovering)) {
-		ret = s->failed ? -EIO : -EROFS;
+	ret = (s->flags & STORE_READONLY) && !s->recovering ? -EROFS : rows_ready(s);
+	if (ret)
 		goto fail;
-	}
 	if (!(flags & TX_NO_META)) {
 		ret = meta_op_begin(s->meta);
 		if (ret)
@@ -107,7 +107,8 @@ fail:
 	return ret;
 }
 
-int tx_reapply(struct store *s)
+/* Rolls back to the last commit and applies the records since. */
+static int reapply(struct store *s)
 {
 	struct ring_pos pos = {0};
 	struct record rec;
@@ -115,6 +116,8 @@ int tx_reapply(struct store *s)
 	int ret = meta_rollback(s->meta);
 
 	numbers_changed(s);
+	if (ret)
+		return ret;
 	meta_committed(s->meta, &rows_seq, &data_seq);
 	pos.seq = ring_tail_seq(s->ring);
 	while (!ret) {
@@ -139,13 +142,32 @@ int tx_reapply(struct store *s)
 		else
 			ret = meta_op_end(s->meta);
 	}
-	if (ret < 0) {
-		s->failed = true;
-		log_error("metadata could not be brought back after a failed transaction: %s; the store is read-only now",
+	return ret < 0 ? ret : 0;
+}
+
+int tx_reapply(struct store *s)
+{
+	int ret = reapply(s);
+
+	if (ret && !s->rows_error)
+		log_error("metadata could not be brought back after a failed transaction: %s; nothing is shown or changed until it can",
 			  err_name(-ret));
-		return ret;
-	}
-	return 0;
+	if (!ret && s->rows_error)
+		log_info("metadata is back after a failed transaction");
+	s->rows_error = ret;
+	s->reapply_at = mono_us() + REAPPLY_PAUSE_US;
+	return ret;
+}
+
+int rows_ready(struct store *s)
+{
+	if (!s->rows_error && !meta_lost(s->meta))
+		return 0;
+	if (meta_in_op(s->meta)) /* its end will see to it */
+		return s->rows_error ? s->rows_error : -EIO;
+	if (s->rows_error && mono_us() < s->reapply_at)
+		return s->rows_error;
+	return tx_reapply(s);
 }
 
 static int append_record(struct tx *tx, const void *data, size_t len, const uint8_t **ret_data)
@@ -186,9 +208,9 @@ int tx_end_locked(struct tx *tx, int ret, const void *data, size_t len, const ui
 		return ret;
 	if (!ret) {
 		ret = meta_op_end(s->meta);
-		/* the record stands: applying it again is what carries the operation out */
+		/* The record stands, so the operation is done. Applying it again is what carries it out, be it later. */
 		if (ret)
-			return tx_reapply(s);
+			(void)tx_reapply(s);
 		return 0;
 	}
 	meta_op_abort(s->meta);

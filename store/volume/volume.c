@@ -48,8 +48,10 @@ int volume_find(struct store *s, const char *name, struct volume_row *ret, struc
 	struct nearest near = {.name = name, .best = UINT32_MAX};
 	struct volume_row vol;
 	char after[VOLUME_NAME_MAX + 1] = "";
-	int r = strlen(name) > VOLUME_NAME_MAX ? -ENOENT : volume_by_name(s->meta, name, ret);
+	int r = rows_ready(s);
 
+	if (!r)
+		r = strlen(name) > VOLUME_NAME_MAX ? -ENOENT : volume_by_name(s->meta, name, ret);
 	if (!r)
 		return 0;
 	if (r != -ENOENT)
@@ -81,7 +83,7 @@ int volume_name_free(struct store *s, const char *name, struct err *err)
 	return err_set(err, EEXIST, "there is a volume '%s' already", name);
 }
 
-unsigned volume_open_writers(struct store *s, int64_t volume_id)
+int volume_open_writers(struct store *s, int64_t volume_id, unsigned *ret)
 {
 	unsigned n = 0;
 	size_t i;
@@ -89,12 +91,16 @@ unsigned volume_open_writers(struct store *s, int64_t volume_id)
 
 	for (i = 0; i < FILE_BUCKETS; i++)
 		for (f = s->files[i]; f; f = f->hash_next) {
-			const struct number_slot *slot = f->writers ? number_lookup(s, (uint32_t)(f->node >> NODE_INO_BITS)) : NULL;
+			const struct number_slot *slot;
+			int err = f->writers ? number_lookup(s, (uint32_t)(f->node >> NODE_INO_BITS), &slot) : -ESTALE;
 
-			if (slot && slot->writable && slot->volume == volume_id)
+			if (err && err != -ESTALE)
+				return err;
+			if (!err && slot->writable && slot->volume == volume_id)
 				n++;
 		}
-	return n;
+	*ret = n;
+	return 0;
 }
 
 /* "VOLUME@SNAPSHOT" that a branch was forked from, when it still has that name. */
@@ -138,9 +144,11 @@ int volume_fill(struct store *s, const struct volume_row *vol, struct volume_inf
 		.compression = vol->compression,
 		.tmpfs = vol->flags & VOLUME_TMPFS,
 		.depth = branch_depth(b),
-		.open_writers = volume_open_writers(s, vol->id),
 	};
 	(void)snprintf(ret->name, sizeof ret->name, "%s", vol->name);
+	r = volume_open_writers(s, vol->id, &ret->open_writers);
+	if (r)
+		return r;
 	while (!(r = snapshot_next(s->meta, vol->id, snap.created, snap.id, &snap))) {
 		ret->snapshots++;
 		(void)snprintf(ret->newest_snapshot, sizeof ret->newest_snapshot, "%s", snap.name);
@@ -285,7 +293,8 @@ int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct
 	int r;
 
 	LOCK_SCOPE(&s->lock);
-	while (!(r = volume_next(s->meta, after, &vol))) {
+	r = rows_ready(s);
+	while (!r && !(r = volume_next(s->meta, after, &vol))) {
 		if (n == cap) {
 			struct volume_info *more = realloc(list, (cap = cap ? cap * 2 : 16) * sizeof *more);
 

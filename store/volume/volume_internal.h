@@ -37,7 +37,7 @@ int head_replace(struct tx *tx, struct volume_row *vol, struct branch *b, int64_
 		 char ret_saved[VOLUME_NAME_MAX + 1]);
 /* -EBUSY while files of the volume are open for writing. */
 int volume_check_unused(struct store *s, const struct volume_row *vol, const char *hint, struct err *err);
-unsigned volume_open_writers(struct store *s, int64_t volume_id);
+int volume_open_writers(struct store *s, int64_t volume_id, unsigned *ret);
 /* The closest of the names that `next` gives to `name`; "" when none is near. */
 struct nearest {
 	const char *name;
