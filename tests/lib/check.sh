@@ -79,21 +79,26 @@ scripts() {
 [ "${1:-}" = quick ] && SEED=${SEED:-1}
 SEED=${SEED:-$(date +%s)}
 export SEED
+# faults VARIANT FOLDER OPTIONS…
+faults() {
+	local variant=$1 folder=$2
+	shift 2
+	step "faults$variant ($*)" "$folder/tests/faults/faults" "$@"
+}
 model() { step "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
-
-# crash VARIANT FOLDER MOMENTS
-crash() { step "crash${1} ($3 moments, seed $SEED)" "$2/tests/crash/crash" --points "$3" --seed "$SEED"; }
 
 build() { step "build" $MAKE --no-print-directory -j"$JOBS" O="$O" all test-bins || total; }
 
 san=address,undefined
 sanitized() {
-	step "build with $san" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=$san unit-bins "$O/out-address-undefined/tests/model/model" ||
+	step "build with $san" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=$san unit-bins "$O/out-address-undefined/tests/model/model" \
+		"$O/out-address-undefined/tests/faults/faults" ||
 		return
 	local bins
 	mapfile -t bins < <(unit_bins "$O/out-address-undefined" '.*')
 	units "-asan" "${bins[@]}"
 	model "-asan" "$O/out-address-undefined" "$1"
+	faults "-asan" "$O/out-address-undefined" --stride "$2"
 }
 
 tsan() {
@@ -116,15 +121,14 @@ quick | all)
 	units "" "${bins[@]}"
 	if [ "$1" = quick ]; then
 		model "" "$B" 20000
-		crash "" "$B" 1000
 		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh
-		sanitized 20000
+		sanitized 20000 61
 	else
 		export LONG=1
 		model "" "$B" 1000000
-		crash "" "$B" 10000
+		faults "" "$B"
 		scripts tests/mount/*.sh tests/docker/*.sh
-		sanitized 100000
+		sanitized 100000 7
 		tsan
 	fi
 	;;

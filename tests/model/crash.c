@@ -14,9 +14,10 @@
 void crash_open(struct run *r, int ring_fd)
 {
 	static const size_t ring_sizes[] = {RING_SIZE_MIN, RING_SIZE_MIN, 16 * MIB, 0};
-	struct store_options opts = r->store_options;
+	struct store_options opts = STORE_OPTIONS_DEFAULT;
 	struct err err = {0};
 
+	opts.flags = r->store_flags;
 	opts.ring_fd = ring_fd;
 	opts.ring_size = ring_sizes[rng_below(&r->rng, 4)];
 	run_want_err(r, "store_open", store_open(r->dir, &opts, &r->store, &err), 0, &err);
@@ -88,15 +89,6 @@ static void relearn_numbers(struct run *r)
 	}
 }
 
-void crash_recover(struct run *r)
-{
-	crash_open(r, -1);
-	survive_match(r);
-	crash_forget(r, true);
-	relearn_numbers(r);
-	compare_after(r);
-}
-
 /* Some way of having everything on stable storage, or nothing of the kind. */
 static void maybe_sync(struct run *r)
 {
@@ -134,7 +126,11 @@ bool crash_machine(struct run *r)
 	store_abandon(r->store);
 	power_cut_lose(r->power_cut, &r->rng);
 	power_cut_on(r->power_cut);
-	crash_recover(r);
+	crash_open(r, -1);
+	survive_match(r);
+	crash_forget(r, true);
+	relearn_numbers(r);
+	compare_after(r);
 	return true;
 }
 
