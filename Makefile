@@ -16,7 +16,7 @@ VARIANT  := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(filter 1,$(
 B        := $(O)/out$(VARIANT)
 Q        := $(if $(filter 1,$(V)),,@)
 
-PKGS_store := sqlite3 libxxhash libzstd libsodium libcurl
+PKGS_store := sqlite3 libxxhash libzstd libarchive libsodium libcurl
 PKGS_fs    := fuse3 libmicrohttpd jansson
 PKGS_tools := libcurl jansson
 PKGS       := $(PKGS_store) $(PKGS_fs) $(PKGS_tools) cmocka
@@ -37,7 +37,7 @@ LDFLAGS   += --coverage
 endif
 
 # Each folder of store/ is one archive; the order is link order, users first.
-STORE_MODULES := repo maint volume meta journal chunk base
+STORE_MODULES := repo archive maint volume meta journal chunk base
 STORE_LIBS    := $(STORE_MODULES:%=$(B)/lib%.a)
 STORE_LDLIBS   = $(shell pkg-config --libs $(PKGS_store))
 
@@ -115,6 +115,7 @@ unit_libs_journal := journal base
 unit_libs_meta    := meta base
 unit_libs_volume  := volume meta journal chunk base
 unit_libs_maint   := maint volume meta journal chunk base
+unit_libs_archive := archive volume meta journal chunk base
 unit_libs_repo    := repo maint volume meta journal chunk base
 define unit_rule
 $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(TLIB_OBJS) $(unit_libs_$(1):%=$(B)/lib%.a)

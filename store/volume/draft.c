@@ -184,6 +184,18 @@ struct publish {
 	struct err *err;
 };
 
+/* While it was filled, what was buffered did not count yet. */
+static int check_quota(struct store *s, const struct volume_row *row, struct err *err)
+{
+	const struct branch *b = branch_get(s->meta, row->branch);
+
+	if (!b)
+		return -ECORRUPT;
+	if ((!row->quota_bytes || b->bytes <= row->quota_bytes) && (!row->quota_inodes || b->inodes <= row->quota_inodes))
+		return 0;
+	return err_set(err, EDQUOT, "the new content of volume '%s' is larger than its quota", row->name);
+}
+
 static int publish_new(struct tx *tx, struct publish *p, struct volume_row *row)
 {
 	int r = volume_name_free(tx->s, row->name, p->err);
@@ -247,8 +259,10 @@ static int publish_in(struct tx *tx, void *arg)
 
 	if (r)
 		return r;
-	if (!p->draft->target) {
-		r = publish_new(tx, p, &row);
+	r = check_quota(s, &row, p->err);
+	if (r || !p->draft->target) {
+		if (!r)
+			r = publish_new(tx, p, &row);
 		volume_row_free(&row);
 		return r;
 	}
