@@ -129,6 +129,14 @@ $(B)/tests/unit/tools/%: $(B)/tests/unit/tools/%.o $(filter-out %/main.o $(B)/to
 	@$(if $(Q),echo "  LINK    $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs $(PKGS_tools) cmocka)
 
+# A unit test of fs or docker links the module that it is named for, and the engine.
+define module_rule
+$(B)/tests/unit/$(1)/test_%: $(B)/tests/unit/$(1)/test_%.o $(B)/$(1)/%.o $(STORE_LIBS)
+	@$(if $(Q),echo "  LINK    $$@")
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $$(STORE_LDLIBS) $$(shell pkg-config --libs jansson cmocka)
+endef
+$(foreach m,fs docker,$(eval $(call module_rule,$(m))))
+
 .PHONY: unit-bins
 unit-bins: $(UNIT_BINS)
 

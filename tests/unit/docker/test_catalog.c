@@ -1,0 +1,180 @@
+/* The catalog answers with the store's lock held by somebody else, knows what is absent, and begins with what it knew. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "docker/catalog.h"
+#include "store/volume/store_internal.h"
+
+#define HANGS_AFTER_S 30 /* an answer that waits for the lock never comes: the alarm ends the test */
+
+struct fixture {
+	char dir[64];
+	struct daemon d;
+	struct catalog *c;
+};
+
+static void create(struct fixture *f, const char *name)
+{
+	struct volume_info v;
+	struct err err = {0};
+
+	if (volume_create(f->d.store, name, NULL, &v, &err))
+		fail_msg("%s", err.text);
+}
+
+static void begin_catalog(struct fixture *f)
+{
+	struct err err = {0};
+
+	assert_int_equal(catalog_new(f->dir, &f->c, &err), 0);
+}
+
+static void attach(struct fixture *f)
+{
+	struct err err = {0};
+
+	assert_int_equal(catalog_attach(f->c, &f->d, &err), 0);
+}
+
+static int setup(void **state)
+{
+	struct store_options o = STORE_OPTIONS_DEFAULT;
+	struct fixture *f = calloc(1, sizeof *f);
+	struct err err = {0};
+
+	(void)alarm(HANGS_AFTER_S);
+	o.flags = STORE_NO_THREADS;
+	o.ring_size = 8 * MIB;
+	strcpy(f->dir, "/var/tmp/varve-unit-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	if (store_init(f->dir, &err) || store_open(f->dir, &o, &f->d.store, &err))
+		fail_msg("%s", err.text);
+	begin_catalog(f);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+	struct err err = {0};
+
+	catalog_free(f->c);
+	assert_int_equal(store_close(f->d.store, &err), 0);
+	(void)snprintf(command, sizeof command, "rm -rf %s", f->dir);
+	assert_int_equal(system(command), 0);
+	free(f);
+	(void)alarm(0);
+	return 0;
+}
+
+static void test_names(void **state)
+{
+	struct fixture *f = *state;
+	struct catalog_entry e;
+	struct err err = {0};
+
+	create(f, "one");
+	attach(f);
+	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
+	assert_string_equal(e.volume.name, "one");
+	assert_int_equal(catalog_get(f->c, "two", false, &e), -ENOENT);
+	create(f, "two");
+	assert_int_equal(catalog_get(f->c, "two", false, &e), 0);
+	assert_int_equal(volume_rename(f->d.store, "two", "three", &err), 0);
+	assert_int_equal(catalog_get(f->c, "two", false, &e), -ENOENT);
+	assert_int_equal(catalog_get(f->c, "three", false, &e), 0);
+	assert_int_equal(volume_remove(f->d.store, "three", 0, &err), 0);
+	assert_int_equal(catalog_get(f->c, "three", false, &e), -ENOENT);
+}
+
+static void test_busy_store(void **state)
+{
+	struct fixture *f = *state;
+	struct volume_brief *list;
+	struct catalog_entry e;
+	size_t n;
+
+	create(f, "one");
+	attach(f);
+	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
+	LOCK_SCOPE(&f->d.store->lock);
+	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
+	assert_int_equal(catalog_get(f->c, "two", false, &e), -ENOENT);
+	assert_int_equal(catalog_list(f->c, &list, &n), 0);
+	assert_int_equal(n, 1);
+	free(list);
+	/* Something is changing the volumes while it has the lock: what is known stays known. */
+	numbers_changed(f->d.store);
+	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
+}
+
+static void test_before_the_store_is_open(void **state)
+{
+	struct fixture *f = *state;
+	struct volume_brief *list;
+	struct catalog_entry e;
+	char path[128];
+	size_t n;
+
+	create(f, "one");
+	attach(f);
+	assert_int_equal(catalog_get(f->c, "one", false, &e), 0);
+	(void)snprintf(path, sizeof path, "%s/catalog.json", f->dir);
+	while (access(path, F_OK))
+		(void)usleep(1000);
+	catalog_free(f->c);
+	begin_catalog(f);
+	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
+	assert_int_equal(e.info_at, 0);
+	assert_int_equal(catalog_list(f->c, &list, &n), 0);
+	assert_int_equal(n, 1);
+	free(list);
+	/* What it does not know may be there all the same: it does not say that it is not. */
+	catalog_stop(f->c);
+	assert_int_equal(catalog_get(f->c, "two", false, &e), -EAGAIN);
+}
+
+static void test_damaged_file(void **state)
+{
+	static const char *const bad[] = {"", "[", "{}", "[1]", "[{\"id\":1}]",
+					  "[{\"id\":1,\"name\":\"../x\",\"created\":1,\"tmpfs\":false}]"};
+	struct fixture *f = *state;
+	struct catalog_entry e;
+	char path[128];
+	size_t i;
+
+	(void)snprintf(path, sizeof path, "%s/catalog.json", f->dir);
+	for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		FILE *file = fopen(path, "w");
+
+		assert_non_null(file);
+		(void)fputs(bad[i], file);
+		assert_int_equal(fclose(file), 0);
+		catalog_free(f->c);
+		begin_catalog(f);
+		catalog_stop(f->c);
+		assert_int_equal(catalog_get(f->c, "x", false, &e), -EAGAIN);
+		assert_int_equal(catalog_get(f->c, "../x", false, &e), -EAGAIN);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_busy_store, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_before_the_store_is_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_file, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
