@@ -181,6 +181,14 @@ static int list(struct volume_driver *v, const struct plugin_request *r, json_t 
 
 /* --- endpoints that change something; the store is open --- */
 
+/* One with a NUL in it is as good as empty: neither is a name or an id. */
+static const char *text_value(const json_t *string)
+{
+	const char *text = json_string_value(string);
+
+	return text && strlen(text) != json_string_length(string) ? "" : text;
+}
+
 static int parse_opts(json_t *opts, struct volume_options *ret, struct err *err)
 {
 	const char *key;
@@ -192,7 +200,7 @@ static int parse_opts(json_t *opts, struct volume_options *ret, struct err *err)
 	json_object_foreach(opts, key, value) {
 		if (!json_is_string(value))
 			return err_set(err, EINVAL, "the value of option %.60s is not a string", key);
-		bad = volume_option_parse(ret, key, json_string_value(value), err);
+		bad = volume_option_parse(ret, key, text_value(value), err);
 		if (bad)
 			return bad;
 	}
@@ -321,11 +329,12 @@ static int parse_request(const struct http_request *h, const struct endpoint *e,
 		return 0;
 	if (!h->body_len)
 		return err_set(err, EINVAL, "the request came without its body: the connection was lost; try again");
-	*body = h->body_too_long ? NULL : json_loadb(h->body, h->body_len, JSON_REJECT_DUPLICATES, NULL);
+	*body = h->body_too_long ? NULL
+				 : json_loadb(h->body, h->body_len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	if (!json_is_object(*body))
 		return err_set(err, EINVAL, "the request is not understood");
-	r->name = json_string_value(json_object_get(*body, "Name"));
-	r->id = json_string_value(json_object_get(*body, "ID"));
+	r->name = text_value(json_object_get(*body, "Name"));
+	r->id = text_value(json_object_get(*body, "ID"));
 	r->opts = json_object_get(*body, "Opts");
 	if (!r->name || (e->needs & NEEDS_ID && !r->id))
 		return err_set(err, EINVAL, "the request lacks its %s", r->name ? "ID" : "Name");
