@@ -9,8 +9,8 @@
 /* Pieces of packs, for places where a round trip is dear: blobs lie in the order in which they are wanted. */
 #define WINDOW_LEN (2 * MIB)
 #define WINDOWS 24
-/* Contents that were bases of deltas, or will be. */
-#define CONTENTS 64
+/* Nodes, and contents that deltas are built upon. */
+#define CONTENTS 128
 #define CODECS 8
 
 struct window {
@@ -213,11 +213,18 @@ static int get(struct blob_in *in, struct codec *codec, const struct repo_name *
 int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len, struct err *err)
 {
 	struct codec *codec;
-	int bad = codec_take(in, &codec);
+	int bad;
+
+	/* a node is wanted again for the next inode */
+	if (type == REPO_NODE && from_contents(in, name, out, ret_len))
+		return 0;
+	bad = codec_take(in, &codec);
 
 	if (bad)
 		return err_set(err, -bad, "out of memory");
 	bad = get(in, codec, name, type, 0, out, ret_len, err);
 	codec_give(in, codec);
+	if (!bad && type == REPO_NODE)
+		keep_content(in, name, out, *ret_len);
 	return bad;
 }

@@ -8,12 +8,14 @@
 
 /* A pack's last bytes that are read at once: enough for most tables. */
 #define TAIL_LEN (64 * KIB)
+#define LOAD_TRIES 4
 
 struct loading {
 	struct repo *r;
 	struct repo_quarantine *quarantines;
 	size_t n;
 	bool quarantined; /* which of the two passes this is */
+	bool tolerant;
 };
 
 static bool in_quarantine(const struct loading *l, const struct repo_name *pack)
@@ -35,6 +37,12 @@ static int take_pack(void *arg, const struct repo_name *pack, const struct repo_
 	return blob_index_add_pack(l->r->index, pack, table, quarantined ? PACK_QUARANTINED : 0);
 }
 
+static void forget_error(struct err *err)
+{
+	if (err)
+		*err = (struct err){0};
+}
+
 static int load_quarantines(struct loading *l, struct err *err)
 {
 	struct repo *r = l->r;
@@ -49,8 +57,9 @@ static int load_quarantines(struct loading *l, struct err *err)
 		struct buf content = {0};
 
 		bad = repo_object_get(r, REPO_QUARANTINE, &r->quarantines[i], &content, err);
-		if (bad == -ENOENT) {
+		if (bad == -ENOENT || (bad == -ECORRUPT && l->tolerant)) {
 			bad = 0; /* a prune has just finished with it */
+			forget_error(err);
 		} else if (!bad) {
 			bad = repo_quarantine_parse(content.data, content.len, &l->quarantines[l->n]);
 			if (bad)
@@ -76,6 +85,10 @@ static int load_one(struct loading *l, const struct repo_name *name, struct err 
 			bad = err_set(err, -bad, "%s in the repository %s: %s", key, l->r->be->where, err_name(-bad));
 	}
 	buf_free(&content);
+	if (bad == -ECORRUPT && l->tolerant) {
+		forget_error(err);
+		return 0;
+	}
 	return bad;
 }
 
@@ -130,8 +143,7 @@ static int adopt(void *arg, const char *key, uint64_t size)
 		return 0;
 	bad = repo_pack_table(r, &name, size, &raw, a->err);
 	if (bad == -ENOENT || bad == -ECORRUPT) { /* damaged, or gone: nothing refers to it, so nothing is lost without it */
-		if (a->err)
-			*a->err = (struct err){0};
+		forget_error(a->err);
 		buf_free(&raw);
 		return 0;
 	}
@@ -146,11 +158,11 @@ static int adopt(void *arg, const char *key, uint64_t size)
 	return bad;
 }
 
-int repo_load_index(struct repo *r, unsigned flags, struct err *err)
+static int load(struct repo *r, unsigned flags, struct err *err)
 {
-	struct loading l = {.r = r};
+	struct loading l = {.r = r, .tolerant = flags & REPO_INDEX_TOLERANT};
 	struct adoption a = {&l, err};
-	int bad = 0;
+	int bad;
 
 	blob_index_free(r->index);
 	free(r->indexes);
@@ -174,6 +186,18 @@ int repo_load_index(struct repo *r, unsigned flags, struct err *err)
 	for (size_t i = 0; i < l.n; i++)
 		free(l.quarantines[i].packs);
 	free(l.quarantines);
+	return bad;
+}
+
+int repo_load_index(struct repo *r, unsigned flags, struct err *err)
+{
+	int bad = load(r, flags, err);
+
+	/* a prune may replace index objects between their listing and their reading */
+	for (int i = 0; i < LOAD_TRIES && bad == -ENOENT; i++) {
+		forget_error(err);
+		bad = load(r, flags, err);
+	}
 	return bad && err && !err->code ? err_set(err, -bad, "reading the index: %s", err_name(-bad)) : bad;
 }
 

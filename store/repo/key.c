@@ -37,11 +37,21 @@ struct key_list {
 	struct err *err;
 };
 
+static void key_id(const struct buf *content, char out[17])
+{
+	uint8_t id[KEY_ID_BYTES];
+
+	crypt_checksum(content->data, content->len, id, sizeof id);
+	for (size_t i = 0; i < KEY_ID_BYTES; i++)
+		(void)snprintf(out + 2 * i, 3, "%02x", id[i]);
+}
+
 static int collect_key(void *arg, const char *key, uint64_t size)
 {
 	struct key_list *list = arg;
 	const char *id = key + strlen(KEYS_FOLDER);
 	struct buf content = {0};
+	char real[17];
 	int bad;
 
 	(void)size;
@@ -52,7 +62,9 @@ static int collect_key(void *arg, const char *key, uint64_t size)
 	if (!list->v && !(list->v = calloc(KEYS_MAX, sizeof *list->v)))
 		return -ENOMEM;
 	bad = backend_get(list->r->be, key, 0, SIZE_MAX, &content, list->err);
-	if (!bad && repo_slot_parse(content.data, content.len, &list->v[list->n].slot))
+	if (!bad)
+		key_id(&content, real);
+	if (!bad && (strcmp(real, id) != 0 || repo_slot_parse(content.data, content.len, &list->v[list->n].slot)))
 		bad = err_set(list->err, ECORRUPT, "%s in the repository %s is damaged", key, list->r->be->where);
 	buf_free(&content);
 	if (!bad)
@@ -135,7 +147,7 @@ int key_unlock(struct repo *r, const struct repo_credentials *cred, struct err *
 int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17], struct err *err)
 {
 	struct repo_slot slot = {.kind = cred->passphrase ? SLOT_PASSPHRASE : SLOT_KEY_FILE};
-	uint8_t key[32], id[KEY_ID_BYTES];
+	uint8_t key[32];
 	char name[sizeof KEYS_FOLDER + 2 * KEY_ID_BYTES];
 	struct timespec now;
 	struct buf b = {0};
@@ -161,9 +173,7 @@ int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char
 	if (!bad)
 		bad = repo_slot_encode(&slot, &b);
 	if (!bad) {
-		crypt_checksum(b.data, b.len, id, sizeof id);
-		for (size_t i = 0; i < KEY_ID_BYTES; i++)
-			(void)snprintf(ret_id + 2 * i, 3, "%02x", id[i]);
+		key_id(&b, ret_id);
 		(void)snprintf(name, sizeof name, "%s%s", KEYS_FOLDER, ret_id);
 		bad = backend_put(r->be, name, b.data, b.len, err);
 	}

@@ -262,21 +262,33 @@ static int attempt(struct push *p, const char *repo_id, bool *ret_good)
 	return bad;
 }
 
-static int already_there(struct push *p, bool *ret)
+/* Whether the repository has it. What it has is what a later push begins from, when nothing else is. */
+static int already_there(struct push *p, const char *repo_id, bool *ret)
 {
 	AUTO_FREE struct repo_entry *list = NULL;
+	struct source_view ignored;
+	struct repo_name pinned;
+	uint8_t id[16];
+	bool pin, own = false;
 	size_t n;
 	int bad = repo_snapshot_list(p->r, &list, &n, p->err);
 
 	*ret = false;
+	pin = !bad && source_pin_find(p->s, p->view.name, repo_id, &ignored, &pinned) != 0;
+	for (size_t i = 0, found = 0; i < n && !bad && !pin; i++) {
+		found += !memcmp(list[i].id.b, pinned.b, REPO_NAME_LEN);
+		pin = i + 1 == n && !found;
+	}
+	source_store_id(p->s, id);
 	for (size_t i = 0; i < n && !bad; i++) {
 		if (strcmp(list[i].s.volume, p->view.name) != 0 || strcmp(list[i].s.snapshot, p->view.snapshot) != 0 ||
 		    list[i].s.created != p->view.created)
 			continue;
 		*ret = true;
+		own |= !memcmp(list[i].s.store, id, sizeof id);
 		p->result->id = list[i].id;
 	}
-	return bad;
+	return bad || !*ret || !pin || !own ? bad : source_pin_set(p->s, &p->view, repo_id, &p->result->id, p->err);
 }
 
 int repo_push(struct store *s, struct repo *r, const char *volume, const char *snapshot, struct repo_progress *progress,
@@ -291,10 +303,10 @@ int repo_push(struct store *s, struct repo *r, const char *volume, const char *s
 	if (bad)
 		return bad;
 	*ret = (struct push_result){0};
-	bad = already_there(&p, &ret->already);
+	repo_id_hex(r, repo_id);
+	bad = already_there(&p, repo_id, &ret->already);
 	if (bad || ret->already)
 		return bad;
-	repo_id_hex(r, repo_id);
 	bad = source_pin_set(s, &p.view, repo_id, NULL, p.err);
 	for (int i = 0; i < ATTEMPTS && !bad && !good; i++)
 		bad = attempt(&p, repo_id, &good);

@@ -89,6 +89,7 @@ int repo_object_list(struct repo *r, enum repo_type type, struct repo_name **ret
 
 enum repo_index_flags {
 	REPO_INDEX_ADOPT = 1, /* take in packs that no index object has: an interrupted push left them */
+	REPO_INDEX_TOLERANT = 2, /* leave out what is damaged: a check says it elsewhere */
 };
 int repo_load_index(struct repo *r, unsigned flags, struct err *err);
 /* Writes one index object with these packs' tables as encoded by pack_out; nothing when it is empty. */

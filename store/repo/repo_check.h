@@ -1,0 +1,17 @@
+/* The check of a repository: every object is there, whole, and what every snapshot needs can be found. Changes nothing. */
+#ifndef VARVE_REPO_REPO_CHECK_H
+#define VARVE_REPO_REPO_CHECK_H
+
+#include "store/repo/repo.h"
+
+struct repo_check_result {
+	uint64_t snapshots, packs, nodes, chunks, bytes; /* bytes: read and verified, with REPO_CHECK_DATA */
+	uint64_t unused_bytes;                           /* of blobs that no snapshot needs: a prune would free them */
+	uint64_t errors;
+};
+enum { REPO_CHECK_DATA = 1 /* read every pack, verify every byte */ };
+/* `finding` gets one line for each fault, which names the object. */
+int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const char *line), void *arg, struct repo_progress *progress,
+	       struct repo_check_result *ret, struct err *err);
+
+#endif
