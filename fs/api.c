@@ -32,6 +32,8 @@ static const struct route {
 	{"POST", "v1/snapshots/*/*/hold", api_snapshot_hold},
 	{"POST", "v1/snapshots/*/*/release", api_snapshot_release},
 	{"GET", "v1/diff", api_diff},
+	{"POST", "v1/push", api_push},
+	{"POST", "v1/pull", api_pull},
 	{"POST", "v1/gc", api_gc},
 	{"POST", "v1/check", api_check},
 	{"GET", "v1/jobs/*", api_job},

@@ -57,6 +57,9 @@ int api_snapshot_hold(struct api *api, const struct api_request *r, struct api_a
 int api_snapshot_release(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_diff(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 
+int api_push(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_pull(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+
 /* --- api_json.c --- */
 /* Unpacks the request's body strictly, as json_unpack does: what is unknown or missing is -EINVAL. */
 int api_unpack(const struct api_request *r, struct err *err, const char *fmt, ...);
