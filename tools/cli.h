@@ -50,6 +50,9 @@ extern const struct command cmd_rollback;
 extern const struct command cmd_clone;
 extern const struct command cmd_check;
 extern const struct command cmd_gc;
+extern const struct command cmd_push;
+extern const struct command cmd_pull;
+extern const struct command cmd_restore;
 extern const struct command cmd_repo;
 
 #endif

@@ -3,15 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "store/base/cleanup.h"
 #include "store/maint/check.h"
 #include "tools/api_client.h"
+#include "tools/job.h"
 #include "tools/output.h"
-#include "tools/progress.h"
-
-#define POLL_MS 100
 
 /* What was found, from either way of checking. */
 struct finding {
@@ -77,71 +74,17 @@ static int check_offline(struct cli *cli, bool data, struct err *err)
 	return finish(cli, result, messages, err);
 }
 
-/* Prints those messages of a job that were not printed yet. */
-static void print_messages(const struct cli *cli, struct progress *bar, const json_t *messages, size_t *printed)
-{
-	for (; *printed < json_array_size(messages); (*printed)++) {
-		if (cli->flags & CLI_JSON)
-			continue;
-		progress_clear(bar);
-		(void)printf("%s\n", json_string_value(json_array_get(messages, *printed)));
-	}
-}
-
-/* Waits for a job, and shows how far it is. *ret is the job as it ended, to be released. */
-static int job_wait(struct cli *cli, const char *label, const json_t *answer, json_t **ret, struct err *err)
-{
-	json_auto_t *job = json_incref(json_object_get(answer, "job"));
-	struct progress bar;
-	char id[FORMAT_MAX];
-	size_t printed = 0;
-	int rc = 0;
-
-	if (json_is_string(json_object_get(job, "id")))
-		(void)snprintf(id, sizeof id, "%s", api_str(job, "id"));
-	else
-		(void)snprintf(id, sizeof id, "%lld", (long long)api_int(job, "id"));
-	progress_begin(&bar, cli, label);
-	for (;;) {
-		json_t *next = NULL;
-
-		print_messages(cli, &bar, json_object_get(job, "messages"), &printed);
-		if (strcmp(api_str(job, "state"), "running") != 0)
-			break;
-		progress_set(&bar, json_number_value(json_object_get(job, "progress")));
-		(void)nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
-		rc = api_call(cli->api, "GET", NULL, &next, err, "/v1/jobs/%s", id);
-		if (rc < 0)
-			break;
-		json_decref(job);
-		job = next;
-	}
-	progress_clear(&bar);
-	if (rc == 0)
-		*ret = steal(&job);
-	return rc;
-}
-
 static int check_online(struct cli *cli, bool data, struct err *err)
 {
 	json_auto_t *body = json_pack("{s:b}", "data", data);
 	json_auto_t *answer = NULL;
-	json_auto_t *job = NULL;
-	const json_t *error;
+	json_auto_t *result = NULL;
+	json_auto_t *messages = NULL;
 	int rc = api_call(cli->api, "POST", body, &answer, err, "/v1/check");
 
 	if (rc == 0)
-		rc = job_wait(cli, "Checking", answer, &job, err);
-	if (rc < 0)
-		return rc;
-	error = json_object_get(job, "error");
-	if (strcmp(api_str(job, "state"), "done") != 0) {
-		err_set(err, EIO, "%s",
-			*api_str(error, "message") ? api_str(error, "message") : "the check did not come to its end");
-		err_hint(err, "%s", api_str(error, "hint"));
-		return -EIO;
-	}
-	return finish(cli, json_object_get(job, "result"), json_object_get(job, "messages"), err);
+		rc = job_wait(cli, "Checking", answer, &result, &messages, err);
+	return rc < 0 ? rc : finish(cli, result, messages, err);
 }
 
 static bool same_directory(const char *a, const char *b)

@@ -5,12 +5,8 @@
 
 #include "store/base/cleanup.h"
 #include "tools/cmd_repo_access.h"
-
-static void cleanup_repo(struct repo **r)
-{
-	repo_free(*r);
-}
-#define AUTO_REPO __attribute__((cleanup(cleanup_repo)))
+#include "tools/cmd_repo_keep.h"
+#include "tools/cmd_repo_work.h"
 
 static int open_repo(struct cli *cli, const struct args *args, struct repo_access *a, struct repo **ret, struct err *err)
 {
@@ -279,6 +275,16 @@ static const struct command repo_commands[] = {
 	 .words_min = 1, .words_max = 2, .also = "list snapshots"},
 	{.name = "info", .fn = info_run, .synopsis = "REPO", .help = "what it is and how large", .options = access_options, .words_min = 1,
 	 .words_max = 1, .also = "stats status"},
+	{.name = "check", .fn = repo_check_run, .synopsis = "[--data] REPO", .help = "prove that everything in it is there and whole",
+	 .options = repo_check_options, .words_min = 1, .words_max = 1, .also = "verify fsck"},
+	{.name = "forget", .fn = repo_forget_run, .synopsis = "REPO VOL@SNAP…\n--keep-… N REPO [VOLUME]", .help = "remove snapshots from it",
+	 .options = repo_forget_options, .words_min = 1, .words_max = -1, .also = "rm remove delete expire",
+	 .details = "Of each volume (or the one named) all that no --keep option keeps are forgotten. The space comes back with\n"
+		    "'varve repo prune'."},
+	{.name = "prune", .fn = repo_prune_run, .synopsis = "REPO", .help = "give back the space of what was forgotten",
+	 .options = repo_prune_options, .words_min = 1, .words_max = 1, .also = "gc collect",
+	 .details = "In two steps, so that others may push meanwhile: what nothing needs is set aside, and deleted by the first prune after\n"
+		    "the time of grace."},
 	{.name = "key", .synopsis = "", .help = "the keys that open it", .sub = key_commands, .also = "keys passphrase"},
 	{0},
 };
