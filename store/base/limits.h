@@ -36,6 +36,8 @@
 /* Metadata */
 #define LINEAGE_FLATTEN_DEPTH 16
 #define NODE_INO_BITS 40 /* node id = (number << 40) | ino */
+#define META_PENDING_MAX 32768 /* live rows that the tables do not have yet, see store/meta/pending.h */
+#define META_CLEAN_MAX 8192    /* live rows kept in memory beside those */
 #define SLICE_ROWS 512   /* rows that background work touches before it lets others run */
 
 #endif

@@ -24,6 +24,7 @@
 #include "store/base/le.h"
 #include "store/base/log.h"
 #include "store/meta/meta_internal.h"
+#include "store/meta/pending.h"
 #include "store/meta/schema.h"
 #include "store/meta/vfs.h"
 #include "store/meta/wal.h"
@@ -150,7 +151,9 @@ int meta_open(const char *dir, struct meta **ret_m, struct err *err)
 	/* Until init has stored the secret: bytes that XXH3 can work with. */
 	for (size_t i = 0; i < sizeof m->secret; i += 8)
 		le64_put(m->secret + i, XXH64(&i, sizeof i, 0));
-	ret = io_open(IO_DB, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, &m->dirfd);
+	ret = pending_new(m);
+	if (!ret)
+		ret = io_open(IO_DB, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, &m->dirfd);
 	if (!ret && faccessat(m->dirfd, DB_NAME, F_OK, 0) < 0)
 		ret = -errno;
 	if (!ret)
@@ -161,6 +164,7 @@ int meta_open(const char *dir, struct meta **ret_m, struct err *err)
 		(void)err_set(err, -ret, "cannot open %s/" DB_NAME ": %s", dir, err_name(-ret));
 		goto fail;
 	}
+	sql_watch(m);
 	ret = schema_check(m->db, err);
 	if (!ret)
 		ret = schema_check(m->checkpoint_db, err);
@@ -211,6 +215,7 @@ void meta_free(struct meta *m)
 	(void)sqlite3_close(m->db);
 	(void)sqlite3_close(m->checkpoint_db);
 	branch_free_all(m);
+	pending_free(m);
 	buf_free(&m->effects);
 	if (m->wal_fd >= 0)
 		(void)close(m->wal_fd);
@@ -256,14 +261,14 @@ int meta_op_begin(struct meta *m)
 	if (m->lost)
 		return -EIO;
 	ret = sql_begin(m);
-	if (!ret)
-		ret = sql_exec(m, SQL_SAVEPOINT);
 	if (ret)
 		return ret;
 	m->in_op = true;
+	m->savepoint = false;
 	m->op_seq++;
 	m->undo_len = 0;
 	memcpy(m->counters_op, m->counters, sizeof m->counters);
+	pending_op_begin(m);
 	buf_reset(&m->effects);
 	return 0;
 }
@@ -273,20 +278,26 @@ int meta_op_end(struct meta *m)
 	int ret;
 
 	assert(m->in_op);
-	ret = sql_exec(m, SQL_RELEASE);
+	if (m->lost)
+		return -EIO;
+	ret = m->savepoint ? sql_exec(m, SQL_RELEASE) : 0;
 	if (ret)
 		return ret;
-	m->in_op = false;
+	m->in_op = m->savepoint = false;
 	if (m->effects.len > 0)
 		m->dirty = true;
-	return 0;
+	/* What cannot be written now stays pending, unless nothing can be any more. */
+	if (pending_count(m) > META_PENDING_MAX)
+		ret = pending_flush(m, pending_count(m) - META_PENDING_MAX);
+	return m->lost ? ret : 0;
 }
 
 void meta_op_abort(struct meta *m)
 {
 	assert(m->in_op);
 	sql_reset_all(m);
-	if (!m->lost && (sql_exec(m, SQL_ROLLBACK_TO) || sql_exec(m, SQL_RELEASE))) {
+	pending_undo(m);
+	if (!m->lost && m->savepoint && (sql_exec(m, SQL_ROLLBACK_TO) || sql_exec(m, SQL_RELEASE))) {
 		(void)sql_exec(m, SQL_ROLLBACK);
 		m->lost = true;
 	}
@@ -294,7 +305,7 @@ void meta_op_abort(struct meta *m)
 		m->counters[c] = m->counters_op[c];
 	branch_undo(m);
 	buf_reset(&m->effects);
-	m->in_op = false;
+	m->in_op = m->savepoint = false;
 }
 
 bool meta_in_op(const struct meta *m)
@@ -312,8 +323,9 @@ int meta_rollback(struct meta *m)
 	int ret = 0;
 
 	sql_reset_all(m);
-	m->in_op = false;
+	m->in_op = m->savepoint = false;
 	m->undo_len = 0;
+	pending_drop(m);
 	buf_reset(&m->effects);
 	if (!sqlite3_get_autocommit(m->db))
 		ret = sql_exec(m, SQL_ROLLBACK);
@@ -333,6 +345,17 @@ bool meta_dirty(const struct meta *m)
 	return m->dirty || memcmp(m->counters, m->counters_stored, sizeof m->counters) != 0;
 }
 
+size_t meta_unsettled(const struct meta *m)
+{
+	return pending_count(m);
+}
+
+int meta_settle(struct meta *m, size_t max_rows)
+{
+	assert(!m->in_op);
+	return pending_flush(m, max_rows);
+}
+
 int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq)
 {
 	int64_t old_rows_seq = m->counters[COUNTER_ROWS_SEQ], old_data_seq = m->counters[COUNTER_DATA_SEQ];
@@ -346,6 +369,8 @@ int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq)
 	if (!m->in_txn && !meta_dirty(m))
 		return 0;
 	ret = sql_begin(m);
+	if (!ret)
+		ret = pending_flush_all(m);
 	if (!ret)
 		ret = counter_store(m);
 	if (!ret)
@@ -492,5 +517,5 @@ uint64_t meta_memory(const struct meta *m)
 		(void)sqlite3_db_status(m->db, kinds[i], &now, &high, 0);
 		sum += (uint64_t)now;
 	}
-	return sum;
+	return sum + pending_memory(m);
 }

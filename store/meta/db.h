@@ -58,6 +58,11 @@ const struct buf *meta_effects(const struct meta *m);
  * they do not parse. */
 int meta_apply(struct meta *m, const void *effects, size_t len);
 
+/* Rows changed by operations that have not reached their tables yet: meta_commit takes them all there, and so does a statement
+ * that has to see them. meta_settle takes up to max_rows of them, between operations, so that neither has much to do. */
+size_t meta_unsettled(const struct meta *m);
+int meta_settle(struct meta *m, size_t max_rows);
+
 /* Commits what was done so far with synchronous=NORMAL: nothing is flushed. rows_seq: all effects of records up to
  * this number are included. data_seq: the data of all writes up to this number is included. */
 int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq);

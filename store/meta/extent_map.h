@@ -35,8 +35,8 @@ int extent_truncate(struct meta *m, struct branch *b, struct inode *inode, int64
 		    bool *ret_done);
 
 /* A deleted inode's own live extents and xattrs: a few are removed at once, the rest is recorded as a task for
- * extent_purge_slice. After inode_delete, in the same operation. */
-int extent_purge(struct meta *m, struct branch *b, uint64_t ino);
+ * extent_purge_slice. has_xattrs: the inode may have some. After inode_delete, in the same operation. */
+int extent_purge(struct meta *m, struct branch *b, uint64_t ino, bool has_xattrs);
 /* Up to max_rows rows of the oldest task; *ret_rows 0 when there was no task. Inside an operation. */
 int extent_purge_slice(struct meta *m, unsigned max_rows, unsigned *ret_rows);
 

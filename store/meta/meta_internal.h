@@ -37,16 +37,22 @@ struct branch_undo {
 	struct branch saved;
 };
 
+struct pending_rows;
+
 struct meta {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[SQL_COUNT];
+	bool names_pending[SQL_COUNT]; /* the statement names a table that pending.h is in front of */
+	bool preparing_names_pending;
 	bool in_txn; /* a write transaction is open, perhaps only for reading; false again when SQLite rolled it back */
 	bool in_op;
+	bool savepoint; /* of the operation: set before its first change of a table */
 	bool lost;
 	bool dirty;  /* rows changed since the last commit */
 	bool reader; /* see reader.h: no checkpoint_db and no WAL of its own, nothing is changed */
 	uint64_t op_seq;
 	struct buf effects;
+	struct pending_rows *pending;
 
 	int64_t counters[COUNTER_COUNT];
 	int64_t counters_stored[COUNTER_COUNT]; /* as the database has them */
@@ -96,6 +102,7 @@ void branch_free_all(struct meta *m);
 /* sql.c */
 int sql_errno(int rc); /* -errno of an SQLite result code */
 int sql_begin(struct meta *m); /* opens the write transaction if there is none */
+void sql_watch(struct meta *m); /* before any statement is prepared */
 void sql_reset_all(struct meta *m);
 void sql_finalize_all(struct meta *m);
 int sql_exec(struct meta *m, enum sql_id id); /* a statement without parameters and rows */

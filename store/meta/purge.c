@@ -119,12 +119,8 @@ static int purge_xattr(struct purge *p)
 /* Removes rows until none are left or max_rows are done. */
 static int run(struct purge *p, bool *ret_done)
 {
-	int64_t above;
-	bool pinned;
-	int err = branch_neighbours(p->m, p->b, p->epoch, &p->below, &above, &pinned);
+	int err = purge_extents(p);
 
-	if (!err)
-		err = purge_extents(p);
 	if (err)
 		return err;
 	while (p->off == META_LIVE && p->rows < p->max_rows) {
@@ -145,13 +141,13 @@ static int store(struct purge *p, int64_t id, bool exists)
 	return exists ? row_update(p->m, T_PURGE, cols) : row_put(p->m, T_PURGE, cols);
 }
 
-int extent_purge(struct meta *m, struct branch *b, uint64_t ino)
+int extent_purge(struct meta *m, struct branch *b, uint64_t ino, bool has_xattrs)
 {
-	struct purge p = {.m = m, .b = b, .ino = ino, .epoch = meta_now(m), .max_rows = AT_ONCE_MAX};
-	bool done;
-	int err = run(&p, &done);
+	struct purge p = {.m = m, .b = b, .ino = ino, .epoch = meta_now(m), .below = b->pinned, .max_rows = AT_ONCE_MAX};
+	bool done = true;
+	int err = has_xattrs ? run(&p, &done) : purge_extents(&p);
 
-	if (!err && !done)
+	if (!err && (!done || p.off < META_LIVE))
 		err = store(&p, meta_next_id(m), false);
 	return err;
 }
@@ -177,8 +173,8 @@ static int first(struct meta *m, struct purge *ret, int64_t *ret_id)
 int extent_purge_slice(struct meta *m, unsigned max_rows, unsigned *ret_rows)
 {
 	struct purge p = {.m = m, .max_rows = max_rows};
-	bool done;
-	int64_t id;
+	bool done, pinned;
+	int64_t id, above;
 	int err = first(m, &p, &id);
 
 	if (err) {
@@ -186,7 +182,9 @@ int extent_purge_slice(struct meta *m, unsigned max_rows, unsigned *ret_rows)
 			*ret_rows = 0;
 		return err < 0 ? err : 0;
 	}
-	err = run(&p, &done);
+	err = branch_neighbours(m, p.b, p.epoch, &p.below, &above, &pinned);
+	if (!err)
+		err = run(&p, &done);
 	if (err)
 		return err;
 	if (done) {

@@ -14,6 +14,7 @@
 
 #include "store/base/log.h"
 #include "store/meta/meta_internal.h"
+#include "store/meta/pending.h"
 #include "store/meta/schema.h"
 
 enum change { CHANGE_PUT = 1, CHANGE_UPDATE, CHANGE_DELETE, CHANGE_REF, CHANGE_TOTALS };
@@ -72,14 +73,20 @@ static int bind(sqlite3_stmt *st, const struct table_desc *d, const struct value
 	return rc;
 }
 
-static int run(struct meta *m, enum sql_id id, const struct table_desc *d, const struct value *cols, unsigned n)
+int row_write(struct meta *m, enum sql_id id, enum table t, const struct value *cols, unsigned n)
 {
 	sqlite3_stmt *st;
-	int ret = sql_stmt(m, id, &st);
+	int ret = 0;
 
+	if (m->in_op && !m->savepoint) {
+		ret = sql_exec(m, SQL_SAVEPOINT);
+		m->savepoint = !ret;
+	}
+	if (!ret)
+		ret = sql_stmt(m, id, &st);
 	if (ret)
 		return ret;
-	ret = sql_errno(bind(st, d, cols, n));
+	ret = sql_errno(bind(st, schema_table(t), cols, n));
 	if (!ret)
 		ret = sql_step(m, st);
 	return ret < 0 ? ret : 0;
@@ -174,11 +181,38 @@ int row_put(struct meta *m, enum table t, const struct value *cols)
 
 	assert(m->in_op);
 	/* Counters reach their table at commit. */
-	if (t != T_COUNTER)
-		ret = run(m, d->put, d, cols, n);
+	if (pending_takes(t, cols))
+		ret = pending_put(m, t, cols);
+	else if (t != T_COUNTER)
+		ret = row_write(m, d->put, t, cols, n);
 	if (!ret)
 		ret = after_put(m, t, cols);
 	return ret ? ret : encode(m, CHANGE_PUT, t, cols, n);
+}
+
+static int update_table(struct meta *m, enum table t, const struct value *cols)
+{
+	const struct table_desc *d = schema_table(t);
+	unsigned n = (unsigned)strlen(d->cols);
+	int ret = row_write(m, d->update, t, cols, n);
+
+	if (ret || sqlite3_changes(m->db) > 0)
+		return ret;
+	if (!d->versioned)
+		return missing(d);
+	/* The row is there with another `since`, or not at all. */
+	ret = row_write(m, d->del, t, cols, d->key_count);
+	if (!ret && sqlite3_changes(m->db) == 0)
+		return missing(d);
+	return ret ? ret : row_write(m, d->put, t, cols, n);
+}
+
+/* What pending_update or pending_delete said; >0 when the table itself is to be changed. */
+static int passed(struct meta *m, enum table t, int ret)
+{
+	if (ret > 0)
+		pending_passed_by(m);
+	return ret == -ENOENT ? missing(schema_table(t)) : ret;
 }
 
 int row_update(struct meta *m, enum table t, const struct value *cols)
@@ -188,17 +222,9 @@ int row_update(struct meta *m, enum table t, const struct value *cols)
 	int ret;
 
 	assert(m->in_op && d->update != SQL_COUNT);
-	ret = run(m, d->update, d, cols, n);
-	if (!ret && sqlite3_changes(m->db) == 0) {
-		if (!d->versioned)
-			return missing(d);
-		/* The row is there with another `since`, or not at all. */
-		ret = run(m, d->del, d, cols, d->key_count);
-		if (!ret && sqlite3_changes(m->db) == 0)
-			return missing(d);
-		if (!ret)
-			ret = run(m, d->put, d, cols, n);
-	}
+	ret = pending_takes(t, cols) ? passed(m, t, pending_update(m, t, cols)) : 1;
+	if (ret > 0)
+		ret = update_table(m, t, cols);
 	if (!ret && t == T_CHUNK)
 		counter_seen(m, COUNTER_PACK, cols[1].i); /* moved to another pack */
 	if (!ret && t == T_BRANCH)
@@ -213,7 +239,7 @@ static int delete_chunk(struct meta *m, const struct value *key)
 
 	if (ret)
 		return ret < 0 ? ret : missing(schema_table(T_CHUNK));
-	ret = run(m, SQL_CHUNK_DELETE, schema_table(T_CHUNK), key, 1);
+	ret = row_write(m, SQL_CHUNK_DELETE, T_CHUNK, key, 1);
 	if (!ret)
 		add_chunk_sums(m, -1, raw, stored, refs);
 	return ret;
@@ -233,7 +259,7 @@ static int delete_snapshot(struct meta *m, const struct value *key)
 		return ret < 0 ? ret : missing(schema_table(T_SNAPSHOT));
 	b = branch_get(m, sqlite3_column_int64(st, 0));
 	(void)sqlite3_reset(st);
-	ret = run(m, SQL_SNAPSHOT_DELETE, schema_table(T_SNAPSHOT), key, 1);
+	ret = row_write(m, SQL_SNAPSHOT_DELETE, T_SNAPSHOT, key, 1);
 	if (!ret && !b)
 		ret = missing(schema_table(T_BRANCH));
 	return ret ? ret : branch_refresh_pinned(m, b);
@@ -245,14 +271,17 @@ int row_delete(struct meta *m, enum table t, const struct value *key)
 	int ret;
 
 	assert(m->in_op && d->del != SQL_COUNT);
-	if (t == T_CHUNK)
-		ret = delete_chunk(m, key);
-	else if (t == T_SNAPSHOT)
-		ret = delete_snapshot(m, key);
-	else
-		ret = run(m, d->del, d, key, d->key_count);
-	if (!ret && sqlite3_changes(m->db) == 0)
-		return missing(d);
+	ret = pending_takes(t, key) ? passed(m, t, pending_delete(m, t, key)) : 1;
+	if (ret > 0) {
+		if (t == T_CHUNK)
+			ret = delete_chunk(m, key);
+		else if (t == T_SNAPSHOT)
+			ret = delete_snapshot(m, key);
+		else
+			ret = row_write(m, d->del, t, key, d->key_count);
+		if (!ret && sqlite3_changes(m->db) == 0)
+			return missing(d);
+	}
 	if (!ret && t == T_BRANCH)
 		ret = branch_row_deleted(m, key[0].i);
 	return ret ? ret : encode(m, CHANGE_DELETE, t, key, d->key_count);
@@ -274,7 +303,7 @@ int row_chunk_ref(struct meta *m, uint64_t id, int64_t delta)
 	}
 	cols[0] = VI(id);
 	cols[1] = VI(refs);
-	ret = run(m, SQL_CHUNK_SET_REFS, d, cols, 2);
+	ret = row_write(m, SQL_CHUNK_SET_REFS, T_CHUNK, cols, 2);
 	if (ret)
 		return ret;
 	add_to(&m->counters[COUNTER_REFERENCED_BYTES], delta * raw);

@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 #include "store/meta/branch.h"
+#include "store/meta/sql.h"
 
 /* The order is part of the format of effects: only append. */
 enum table {
@@ -49,8 +50,10 @@ int row_delete(struct meta *m, enum table t, const struct value *key); /* -ECORR
 int row_chunk_ref(struct meta *m, uint64_t id, int64_t delta);
 int row_branch_totals(struct meta *m, struct branch *b, int64_t bytes, int64_t inodes);
 
+/* Runs a statement that changes rows of the table; in an operation, behind its savepoint. Leaves effects and memory alone. */
+int row_write(struct meta *m, enum sql_id id, enum table t, const struct value *cols, unsigned n);
+
 /* Statements: sql_list.h has them all, sql.h makes the enum. sql_stmt resets and returns the prepared statement. */
-#include "store/meta/sql.h"
 int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret);
 /* Steps: 0 a row, >0 done, -errno. Done and errors reset the statement. */
 int sql_step(struct meta *m, sqlite3_stmt *st);

@@ -1,4 +1,7 @@
+#include <string.h>
+
 #include "store/meta/meta_internal.h"
+#include "store/meta/pending.h"
 
 static const char *const texts[SQL_COUNT] = {
 #define SQL(name, text) [SQL_##name] = (text),
@@ -56,6 +59,46 @@ static int failed(struct meta *m, int rc)
 	return ret;
 }
 
+/* Those that know of the rows in memory themselves, and those that bring them to the tables. */
+static bool minds_pending(enum sql_id id)
+{
+	switch (id) {
+	case SQL_INODE_GET:
+	case SQL_INODE_PUT:
+	case SQL_INODE_UPDATE:
+	case SQL_INODE_DELETE:
+	case SQL_DIRENT_GET:
+	case SQL_DIRENT_WALK:
+	case SQL_DIRENT_PUT:
+	case SQL_DIRENT_UPDATE:
+	case SQL_DIRENT_DELETE:
+	case SQL_ORPHAN_PUT:
+	case SQL_ORPHAN_DELETE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* SQLite tells which tables a statement names as it prepares it. */
+static int authorize(void *arg, int action, const char *table, const char *b, const char *c, const char *d)
+{
+	struct meta *m = arg;
+
+	(void)b;
+	(void)c;
+	(void)d;
+	if ((action == SQLITE_READ || action == SQLITE_INSERT || action == SQLITE_UPDATE || action == SQLITE_DELETE) &&
+	    (!strcmp(table, "inode") || !strcmp(table, "dirent") || !strcmp(table, "orphan")))
+		m->preparing_names_pending = true;
+	return SQLITE_OK;
+}
+
+void sql_watch(struct meta *m)
+{
+	(void)sqlite3_set_authorizer(m->db, authorize, m);
+}
+
 int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
 {
 	sqlite3_stmt **st = &m->stmts[id];
@@ -72,10 +115,14 @@ int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
 	if (*st) {
 		(void)sqlite3_reset(*st);
 	} else {
+		m->preparing_names_pending = false;
 		rc = sqlite3_prepare_v3(m->db, texts[id], -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
 		if (rc != SQLITE_OK)
 			return failed(m, rc);
+		m->names_pending[id] = m->preparing_names_pending && !minds_pending(id);
 	}
+	if (m->names_pending[id] && (err = pending_flush_all(m)))
+		return err;
 	*ret = *st;
 	return 0;
 }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/meta/meta_internal.h"
+#include "store/meta/pending.h"
 #include "store/meta/schema.h"
 
 #define DEAD_STEPS_MAX 4
@@ -91,8 +93,8 @@ static int get_take(sqlite3_stmt *st, const struct branch *b, struct version_row
 	return err;
 }
 
-int version_find_own(struct meta *m, enum sql_id get, const struct branch *b, int64_t epoch,
-		     const struct version_key *key, struct version_row *ret, sqlite3_stmt **ret_st)
+static int find_in_table(struct meta *m, enum sql_id get, const struct branch *b, int64_t epoch,
+			 const struct version_key *key, struct version_row *ret, sqlite3_stmt **ret_st)
 {
 	sqlite3_stmt *st;
 	int err = get_stmt(m, get, key, &st);
@@ -102,23 +104,49 @@ int version_find_own(struct meta *m, enum sql_id get, const struct branch *b, in
 	return err ? err : get_take(st, b, ret, ret_st);
 }
 
+/* Of the tables that pending.h is in front of. A closed version is in the table only, and comes before the live row; so the
+ * table decides unless all that it has is the live row, which may be another one by now. */
+static int find_kept(struct meta *m, enum table t, enum sql_id get, const struct branch *b, int64_t epoch,
+		     const struct version_key *key, struct version_row *ret)
+{
+	bool is_live = epoch == META_HEAD;
+	enum pending_answer known = PENDING_UNKNOWN;
+	int err;
+
+	if (m->lost) /* some of what is kept may be of before that */
+		return -EIO;
+	if (is_live)
+		known = pending_find(m, t, b->id, key, ret);
+	if (known != PENDING_UNKNOWN)
+		return known == PENDING_ROW ? 0 : 1;
+	err = find_in_table(m, get, b, epoch, key, ret, NULL);
+	if (is_live && err >= 0)
+		pending_learn(m, t, b->id, key, err ? NULL : ret);
+	if (is_live || err < 0 || !pending_differs(m, t, b->id, key) || (!err && ret->until != META_LIVE))
+		return err;
+	return pending_find(m, t, b->id, key, ret) == PENDING_ROW && ret->since <= epoch ? 0 : 1;
+}
+
+int version_find_own(struct meta *m, enum sql_id get, const struct branch *b, int64_t epoch,
+		     const struct version_key *key, struct version_row *ret, sqlite3_stmt **ret_st)
+{
+	if (get == SQL_INODE_GET || get == SQL_DIRENT_GET)
+		return find_kept(m, get == SQL_INODE_GET ? T_INODE : T_DIRENT, get, b, epoch, key, ret);
+	return find_in_table(m, get, b, epoch, key, ret, ret_st);
+}
+
 int version_find(struct meta *m, enum sql_id get, const struct meta_view *v, const struct version_key *key,
 		 struct version_row *ret, sqlite3_stmt **ret_st)
 {
 	const struct branch *b = v->branch;
 	int64_t epoch = v->epoch;
-	sqlite3_stmt *st;
-	int err = get_stmt(m, get, key, &st);
+	int err;
 
-	if (err)
-		return err;
-	while ((err = get_step(m, st, b, epoch)) > 0) {
-		if (!version_inherits(b, key->object))
-			return 1;
+	while ((err = version_find_own(m, get, b, epoch, key, ret, ret_st)) > 0 && version_inherits(b, key->object)) {
 		epoch = b->fork_epoch;
 		b = b->parent;
 	}
-	return err ? err : get_take(st, b, ret, ret_st);
+	return err;
 }
 
 int version_inherited(struct meta *m, enum sql_id get, const struct branch *b, const struct version_key *key, bool *ret)
@@ -141,8 +169,12 @@ int version_first_since(struct meta *m, enum sql_id get, const struct branch *b,
 			int64_t *ret)
 {
 	sqlite3_stmt *st;
-	int err = get_stmt(m, get, key, &st);
+	int err = 0;
 
+	if (get == SQL_INODE_GET || get == SQL_DIRENT_GET)
+		err = pending_flush_object(m, get == SQL_INODE_GET ? T_INODE : T_DIRENT, key->object);
+	if (!err)
+		err = get_stmt(m, get, key, &st);
 	if (err)
 		return err;
 	(void)sqlite3_bind_int64(st, 1, b->id);
@@ -224,7 +256,7 @@ int version_walk_begin(struct version_walk *w, struct meta *m, enum sql_id walk,
 		epoch = b->fork_epoch;
 		b = b->parent;
 	}
-	return 0;
+	return walk == SQL_DIRENT_WALK ? pending_flush_object(m, T_DIRENT, object) : 0;
 }
 
 int version_walk_start(struct version_walk *w, int64_t k, const void *name, size_t name_len)

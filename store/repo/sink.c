@@ -420,7 +420,7 @@ static int remove_inode(struct sink *k, struct branch *b, uint64_t ino)
 	if (!bad)
 		bad = inode_delete(k->s->meta, b, &k->inode);
 	if (!bad)
-		bad = extent_purge(k->s->meta, b, ino);
+		bad = extent_purge(k->s->meta, b, ino, true);
 	k->has_inode = k->inode_dirty = false;
 	return bad;
 }

@@ -10,6 +10,7 @@
 #include "store/volume/store_internal.h"
 
 #define LATE_ROUNDS 3
+#define SETTLE_ROWS 256
 
 /* A file that a rename put in another's place and whose data is neither in extents nor in the journal. Lock held. */
 static struct file *late_file(struct store *s)
@@ -62,6 +63,30 @@ static int drain_late(struct store *s)
 	return ret;
 }
 
+int rows_settle(struct store *s)
+{
+	const struct timespec pause = {0, 50000};
+	int64_t budget = INT64_MAX, left;
+	int ret = 0;
+
+	do {
+		(void)pthread_mutex_lock(&s->lock);
+		left = (int64_t)meta_unsettled(s->meta);
+		if (budget == INT64_MAX)
+			budget = left;
+		if (left > SETTLE_ROWS)
+			ret = meta_settle(s->meta, SETTLE_ROWS);
+		if (ret && meta_lost(s->meta))
+			(void)tx_reapply(s);
+		(void)pthread_mutex_unlock(&s->lock);
+		budget -= SETTLE_ROWS;
+		/* a mutex goes to whoever asks first, and that would be this thread again */
+		if (!ret && left > SETTLE_ROWS && budget > 0)
+			(void)nanosleep(&pause, NULL);
+	} while (!ret && left > SETTLE_ROWS && budget > 0);
+	return ret;
+}
+
 /* *reset_wal is false afterwards when a reader held the WAL: it starts over another time. */
 static int commit_rows(struct store *s, uint64_t through, bool *reset_wal)
 {
@@ -106,6 +131,8 @@ static int commit_once(struct store *s, bool reset_wal)
 	(void)pthread_mutex_unlock(&s->lock);
 	if (d)
 		ret = drain_run(s, d) ?: ret;
+	if (!ret)
+		ret = rows_settle(s);
 
 	(void)pthread_mutex_lock(&s->lock);
 	if (!ret)

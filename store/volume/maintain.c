@@ -12,13 +12,29 @@
 
 _Static_assert(CHUNK_RECORD_HEADER_LEN == PACK_RECORD_HEADER_LEN, "store/meta counts record headers");
 
+/* The statements of reaping and flattening see the tables only, so that all changed rows go there first: not all at once. */
+static int settle_for(struct store *s, bool is_wanted)
+{
+	return is_wanted ? rows_settle(s) : 0;
+}
+
+static bool has_reap_task(struct store *s)
+{
+	struct reap_task task;
+
+	LOCK_SCOPE(&s->lock);
+	return reap_first(s->meta, &task) == 0;
+}
+
 static int purge_step(struct store *s, bool *ret_more)
 {
 	struct reap_task task;
 	unsigned rows = 0;
 	struct tx tx;
-	int ret = tx_begin(s, NULL, 0, 0, &tx);
+	int ret = settle_for(s, has_reap_task(s));
 
+	if (!ret)
+		ret = tx_begin(s, NULL, 0, 0, &tx);
 	if (ret)
 		return ret;
 	ret = extent_purge_slice(s->meta, SLICE_ROWS, &rows);
@@ -52,8 +68,10 @@ static int flatten_step(struct store *s, bool *ret_more)
 	struct branch *b = NULL;
 	bool done = false;
 	struct tx tx;
-	int ret = tx_begin(s, NULL, 0, 0, &tx);
+	int ret = settle_for(s, s->flatten_branch != 0);
 
+	if (!ret)
+		ret = tx_begin(s, NULL, 0, 0, &tx);
 	if (ret)
 		return ret;
 	if (s->flatten_branch)

@@ -30,7 +30,7 @@ int inode_destroy(struct tx *tx, struct branch *b, const struct inode *inode)
 		ret = inode_delete(s->meta, b, inode);
 	/* what has neither contents nor attributes has no rows beside its own */
 	if (!ret && (inode->alloc || inode->flags || S_ISLNK(inode->mode)))
-		ret = extent_purge(s->meta, b, inode->ino);
+		ret = extent_purge(s->meta, b, inode->ino, inode->flags || S_ISLNK(inode->mode));
 	if (!ret && f && file_buffered(f))
 		ret = effect_add(tx->effects, &(struct effect){.kind = EFFECT_TRIM,
 							      .branch = b->id,
@@ -60,13 +60,10 @@ static int drop_link(struct tx *tx, struct branch *b, struct inode *inode, bool 
 	return ret ? ret : orphan_add(s->meta, b, inode->ino);
 }
 
-static int dir_is_empty(struct store *s, const struct meta_view *v, uint64_t ino)
+/* A directory's size is its number of entries. */
+static int dir_is_empty(const struct inode *dir)
 {
-	struct dirent_row rows[8];
-	size_t n;
-	int ret = dirent_scan(s->meta, v, ino, 0, rows, 8, &n);
-
-	return ret ? ret : n ? -ENOTEMPTY : 0;
+	return dir->size ? -ENOTEMPTY : 0;
 }
 
 /* What a removal is about. */
@@ -101,7 +98,7 @@ static int remove_in(struct tx *tx, uint64_t parent, const char *name, bool want
 	if (!want_dir && S_ISDIR(rm->inode.mode))
 		return -EISDIR;
 	if (want_dir)
-		ret = dir_is_empty(s, &rm->r.slot->view, rm->entry.ino);
+		ret = dir_is_empty(&rm->inode);
 	b = rm->r.slot->view.branch;
 	if (!ret)
 		ret = dirent_delete(s->meta, b, &rm->entry);
@@ -191,7 +188,7 @@ static int check_rename(struct store *s, struct renaming *rn, unsigned flags)
 		return -ENOTDIR;
 	if (!from_dir && to_dir)
 		return -EISDIR;
-	return to_dir ? dir_is_empty(s, &slot->view, rn->to.inode.ino) : 0;
+	return to_dir ? dir_is_empty(&rn->to.inode) : 0;
 }
 
 /* A moved directory's parent; every moved inode's ctime. */

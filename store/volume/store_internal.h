@@ -245,6 +245,8 @@ void drain_free(struct store *s, struct drain *d);
 int drain_file(struct store *s, struct branch *b, uint64_t ino);
 int64_t buffered_bytes(const struct store *s); /* lock held */
 
+/* Takes changed rows to their tables in slices, until few are left, so that nobody waits for all of them at once. Lock not held. */
+int rows_settle(struct store *s);
 /* drain_lock held, lock not held. */
 int commit_with_drain_lock(struct store *s);
 void commit_kick(struct store *s); /* asks the commit thread for a commit soon */

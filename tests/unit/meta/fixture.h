@@ -16,6 +16,7 @@
 
 #include "store/base/log.h"
 #include "store/meta/meta_internal.h"
+#include "store/meta/pending.h"
 #include "store/meta/reader.h"
 
 #define DIR_LEN 64
@@ -105,6 +106,7 @@ static inline void fixture_dump_table(struct meta *m, const char *select, struct
 {
 	sqlite3_stmt *st;
 
+	assert_int_equal(pending_flush_all(m), 0);
 	assert_int_equal(sqlite3_prepare_v2(m->db, select, -1, &st, NULL), SQLITE_OK);
 	assert_int_equal(buf_add(out, select, strlen(select)), 0);
 	while (sqlite3_step(st) == SQLITE_ROW)

@@ -33,6 +33,7 @@ static int64_t count(struct meta *m, const char *sql)
 	sqlite3_stmt *st;
 	int64_t n;
 
+	assert_int_equal(pending_flush_all(m), 0);
 	assert_int_equal(sqlite3_prepare_v2(m->db, sql, -1, &st, NULL), SQLITE_OK);
 	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
 	n = sqlite3_column_int64(st, 0);

@@ -310,7 +310,7 @@ static void destroy(struct branch *br)
 	OK(meta_op_begin(f.m));
 	i = get(br);
 	OK(inode_delete(f.m, br, &i));
-	OK(extent_purge(f.m, br, ino));
+	OK(extent_purge(f.m, br, ino, true));
 	OK(meta_op_end(f.m));
 }
 

@@ -143,7 +143,7 @@ static void disturb(struct branch *b, int k)
 		OK(dirent_get(f.m, &v, dir, row.name, row.name_len, &row));
 		OK(dirent_delete(f.m, b, &row));
 		OK(inode_delete(f.m, b, &i));
-		OK(extent_purge(f.m, b, ino[k]));
+		OK(extent_purge(f.m, b, ino[k], true));
 	}
 	OK(meta_op_end(f.m));
 }

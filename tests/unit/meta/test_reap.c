@@ -223,7 +223,7 @@ static void test_references_are_dropped(void **state)
 	OK(meta_op_begin(f.m));
 	OK(inode_get(f.m, &v, ino, &i));
 	OK(inode_delete(f.m, root, &i));
-	OK(extent_purge(f.m, root, ino));
+	OK(extent_purge(f.m, root, ino, true));
 	OK(meta_op_end(f.m));
 	drop(&s);
 	/* Whether the purge or the task comes first makes no difference: here the task does. */

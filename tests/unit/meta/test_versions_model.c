@@ -100,7 +100,7 @@ static void destroy(struct branch *b, struct slot *s)
 	if (s->orphan)
 		OK(orphan_remove(fix.m, b, s->ino));
 	OK(inode_delete(fix.m, b, &inode));
-	OK(extent_purge(fix.m, b, s->ino));
+	OK(extent_purge(fix.m, b, s->ino, true));
 	gone[rnd(GONE)] = s->ino;
 	s->ino = 0;
 }

@@ -168,14 +168,14 @@ static void test_misplaced_page(void **state)
 static void test_rot_in_transaction(void **state)
 {
 	struct fixture f;
-	struct value cols[] = {VI(1), VI(16)}, number[] = {VI(5), VI(1), VI(1), VI(1), VI(1)};
+	struct value cols[] = {VI(1), VI(1), VI(16), VI(1), VI(0)}, number[] = {VI(5), VI(1), VI(1), VI(1), VI(1)};
 	struct number_row row;
 	int64_t page;
 	int fd, quiet;
 
 	(void)state;
 	fixture_open(&f);
-	page = root_page(&f, "orphan");
+	page = root_page(&f, "purge");
 	fill(&f);
 	fd = open_file(&f);
 	flip(fd, (page - 1) * META_PAGE_SIZE + 3000);
@@ -188,7 +188,7 @@ static void test_rot_in_transaction(void **state)
 	number[0] = VI(6);
 	assert_int_equal(row_put(f.m, T_NUMBER, number), 0);
 	quiet = fixture_quiet();
-	assert_int_equal(row_put(f.m, T_ORPHAN, cols), -ECORRUPT);
+	assert_int_equal(row_put(f.m, T_PURGE, cols), -ECORRUPT);
 	fixture_loud(quiet);
 	meta_op_abort(f.m);
 	assert_false(meta_lost(f.m));
