@@ -83,6 +83,9 @@ void file_release(struct store *s, uint64_t node, unsigned flags)
 		f = b ? file_find(s, b, node & ((UINT64_C(1) << NODE_INO_BITS) - 1)) : NULL;
 	if (!f || !f->opens)
 		return;
+	/* one for reading that an earlier process counted must not take away one for writing */
+	if (!(flags & FILE_OPEN_WRITE) && f->opens <= f->writers)
+		return;
 	f->opens--;
 	if ((flags & FILE_OPEN_WRITE) && f->writers)
 		f->writers--;

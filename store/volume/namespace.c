@@ -309,8 +309,8 @@ static int create_in(struct tx *tx, const struct op *op, uint64_t parent, const 
 		err = ns_dir_changed(s, r.slot->view.branch, &dir, 1, S_ISDIR(inode.mode), tx->now);
 	if (err)
 		return err;
-	tx->reply_ino = inode.ino;
 	attr_fill(s, r.slot, &inode, ret);
+	tx->reply_node = ret->node;
 	return 0;
 }
 
@@ -374,8 +374,8 @@ static int link_in(struct tx *tx, uint64_t node, uint64_t new_parent, const char
 		err = ns_dir_changed(s, to.slot->view.branch, &dir, 1, 0, tx->now);
 	if (err)
 		return err;
-	tx->reply_ino = inode.ino;
 	attr_fill(s, to.slot, &inode, ret);
+	tx->reply_node = ret->node;
 	return 0;
 }
 

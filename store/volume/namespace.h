@@ -15,6 +15,7 @@ struct op {
 	uint64_t unique; /* the FUSE request's; 0 when there is none */
 	uint32_t uid, gid;
 	uint32_t umask; /* applied on creation unless a default ACL takes its place */
+	struct op_done *done; /* for the one operation of the request that must not be carried out twice; else NULL */
 };
 
 struct attr {

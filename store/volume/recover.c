@@ -211,12 +211,16 @@ static int sync_new_chunks(struct store *s, uint64_t last_committed)
 	return !ret && unsynced ? chunk_store_sync_pack(s->chunks, unsynced) : ret;
 }
 
-int recover(struct store *s, size_t ring_bytes, struct err *err)
+int recover(struct store *s, const struct store_options *opts, struct err *err)
 {
 	struct replay rp = {.s = s};
 	uint64_t base, last_chunk = meta_last_chunk(s->meta);
+	size_t i;
 	int ret;
 
+	for (i = 0; s->ring && i < opts->done_n; i++)
+		if (opts->done[i].seq >= ring_head_seq(s->ring))
+			atomic_store(&opts->done[i].unique, 0);
 	meta_committed(s->meta, &rp.rows_seq, &rp.data_seq);
 	base = rp.rows_seq > rp.data_seq ? rp.rows_seq : rp.data_seq;
 	if (s->ring) {
@@ -226,7 +230,7 @@ int recover(struct store *s, size_t ring_bytes, struct err *err)
 		if (!ret)
 			ret = journal_replay(s->journal, ignore_record, NULL);
 	} else {
-		ret = ring_create(ring_bytes, base + SEQ_GAP, &s->ring);
+		ret = ring_create(opts->ring_size ? opts->ring_size : RING_SIZE_DEFAULT, base + SEQ_GAP, &s->ring);
 		if (!ret)
 			ret = journal_replay(s->journal, replay_record, &rp);
 	}

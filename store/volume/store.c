@@ -168,7 +168,7 @@ static int take_lock(struct store *s, struct err *err)
 		err_hint(err, "use the running varved, or stop it first");
 		return -EBUSY;
 	}
-	n = snprintf(text, sizeof text, "%d\n", (int)getpid());
+	n = snprintf(text, sizeof text, "%d\n", s->owner_pid ? s->owner_pid : (int)getpid());
 	if (ftruncate(s->lock_fd, 0) || pwrite(s->lock_fd, text, (size_t)n, 0) != n)
 		return err_set(err, EIO, "%s/" LOCK_NAME ": cannot be written", s->dir);
 	return 0;
@@ -231,7 +231,7 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 		ret = ring_attach(opts->ring_fd, &s->ring);
 	s->recovering = true;
 	if (!ret)
-		ret = recover(s, opts->ring_size ? opts->ring_size : RING_SIZE_DEFAULT, err);
+		ret = recover(s, opts, err);
 	s->recovering = false;
 	if (!ret)
 		ret = trash_open(s);
@@ -241,7 +241,7 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 	return ret ? ret : chunk_writer_new(s->chunks, &ops, &s->writer);
 }
 
-static int finish_leftovers(struct store *s, bool keep_orphans)
+static int finish_leftovers(struct store *s)
 {
 	int ret;
 
@@ -250,7 +250,7 @@ static int finish_leftovers(struct store *s, bool keep_orphans)
 	ret = store_commit(s);
 	if (!ret)
 		ret = drafts_drop(s);
-	if (!ret && !keep_orphans)
+	if (!ret && !(s->flags & STORE_KEEP_ORPHANS))
 		ret = orphans_free(s);
 	return ret;
 }
@@ -336,6 +336,7 @@ static struct store *store_new(const char *dir, const struct store_options *opts
 		return NULL;
 	s->dirfd = s->lock_fd = -1;
 	s->flags = opts->flags;
+	s->owner_pid = opts->owner_pid;
 	s->wal_size_max = opts->wal_size ? opts->wal_size : WAL_SIZE_MAX;
 	s->generation = 1;
 	s->keep_orphans = true;
@@ -375,7 +376,7 @@ int store_open(const char *dir, const struct store_options *opts, struct store *
 	if (!r)
 		r = open_parts(s, opts, err);
 	if (!r)
-		r = finish_leftovers(s, opts->ring_fd >= 0);
+		r = finish_leftovers(s);
 	if (!r && !(s->flags & STORE_NO_THREADS))
 		r = start_threads(s);
 	if (r)

@@ -27,12 +27,23 @@ int store_init(const char *dir, struct err *err);
 enum store_flags {
 	STORE_NO_THREADS = 1, /* no commit, sync or maintenance threads: the caller drives store_commit and store_maintain (tests, check) */
 	STORE_READONLY = 2,   /* for check: nothing is written, not even the journal replayed into the database file */
+	STORE_KEEP_ORPHANS = 4, /* files without a name may still be open: they are freed by ns_forget, or by the next opening */
+};
+/* What a thread has last carried out, kept where it outlives the process: written before the operation's record is in the ring, it
+ * counts exactly when that record is there. The thread clears `unique` once the request is answered. */
+struct op_done {
+	_Atomic uint64_t unique; /* the request; 0: none */
+	uint64_t seq;            /* its record's number */
+	uint64_t node;           /* what was made, if anything */
 };
 struct store_options {
 	unsigned flags;
 	size_t ring_size;       /* 0: RING_SIZE_DEFAULT */
 	int ring_fd;            /* -1: a new ring; else an earlier daemon's, whose records are applied */
 	unsigned commit_interval_ms; /* 0: COMMIT_INTERVAL_MS */
+	struct op_done *done;   /* the earlier daemon's, with ring_fd: opening clears those that never came to be */
+	size_t done_n;
+	int owner_pid;          /* who is named as the store's holder; 0: this process */
 	/* For tests, so that what is rare happens often. 0: as limits.h says. */
 	uint64_t journal_size; /* of a segment, when the store is opened for the first time */
 	uint64_t pack_size, wal_size;

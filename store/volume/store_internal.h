@@ -97,6 +97,7 @@ struct store {
 	int dirfd;
 	int lock_fd;
 	unsigned flags;
+	int owner_pid;
 	uint64_t wal_size_max;
 	uint8_t id[16];
 	struct stats stats;
@@ -162,8 +163,9 @@ struct tx {
 	struct store *s;
 	unsigned flags;
 	uint64_t unique;
+	struct op_done *done; /* NULL: nobody asks */
 	struct buf *effects; /* buffer effects, see effect.h */
-	uint64_t reply_ino, reply_value;
+	uint64_t reply_node, reply_value;
 	int64_t now;  /* ns since 1970: the operation's time */
 	uint64_t seq; /* after tx_end_locked: the record's number, 0 when nothing changed */
 };
@@ -258,8 +260,8 @@ int journal_catch_up(struct store *s, struct file *f, uint64_t *ret_position, st
 int sync_records(struct store *s, struct branch *b, uint64_t ino);
 
 /* --- recovery (recover.c) --- */
-/* With s->ring set: from it; else makes one of ring_bytes and replays the journal into it. The caller commits. No other thread runs. */
-int recover(struct store *s, size_t ring_bytes, struct err *err);
+/* With s->ring set: from it; else makes one and replays the journal into it. The caller commits. No other thread runs. */
+int recover(struct store *s, const struct store_options *opts, struct err *err);
 /* Carries out buffer effects of a record; data may be NULL (a journal record without it). Lock held. */
 int effects_apply_buffers(struct store *s, uint64_t seq, struct buf_reader effects, const uint8_t *data, size_t data_len);
 

@@ -98,8 +98,10 @@ int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_l
 	}
 	buf_reset(&s->tx_effects);
 	*tx = (struct tx){.s = s, .flags = flags, .effects = &s->tx_effects, .now = now_ns()};
-	if (op)
+	if (op) {
 		tx->unique = op->unique;
+		tx->done = op->done;
+	}
 	return 0;
 fail:
 	if (!locked)
@@ -170,13 +172,22 @@ int rows_ready(struct store *s)
 	return tx_reapply(s);
 }
 
+/* Before the record: a process that dies between the two leaves a note of a record that is not there. */
+static void note_done(const struct tx *tx)
+{
+	atomic_store(&tx->done->unique, 0);
+	tx->done->seq = ring_head_seq(tx->s->ring);
+	tx->done->node = tx->reply_node;
+	atomic_store(&tx->done->unique, tx->unique);
+}
+
 static int append_record(struct tx *tx, const void *data, size_t len, const uint8_t **ret_data)
 {
 	static const struct buf no_rows;
 	struct store *s = tx->s;
 	const struct buf *rows = (tx->flags & TX_NO_META) ? &no_rows : meta_effects(s->meta);
 	struct record_head head = {.unique = tx->unique,
-				   .reply_ino = tx->reply_ino,
+				   .reply_ino = tx->reply_node,
 				   .reply_value = tx->reply_value,
 				   .kind = RECORD_OP};
 	void *at = NULL;
@@ -188,8 +199,12 @@ static int append_record(struct tx *tx, const void *data, size_t len, const uint
 	ret = buf_add_bytes(&s->tx_record, rows->data, rows->len);
 	if (!ret)
 		ret = buf_add(&s->tx_record, tx->effects->data, tx->effects->len);
+	if (!ret && tx->done)
+		note_done(tx);
 	if (!ret)
 		ret = ring_append(s->ring, &head, s->tx_record.data, s->tx_record.len, data, len, &tx->seq, &at);
+	if (ret && tx->done)
+		atomic_store(&tx->done->unique, 0);
 	if (ret)
 		return ret;
 	if (ret_data)

@@ -17,7 +17,7 @@ void crash_open(struct run *r, int ring_fd)
 	struct store_options opts = STORE_OPTIONS_DEFAULT;
 	struct err err = {0};
 
-	opts.flags = r->store_flags;
+	opts.flags = r->store_flags | (ring_fd >= 0 ? STORE_KEEP_ORPHANS : 0);
 	opts.ring_fd = ring_fd;
 	opts.ring_size = ring_sizes[rng_below(&r->rng, 4)];
 	run_want_err(r, "store_open", store_open(r->dir, &opts, &r->store, &err), 0, &err);

@@ -27,7 +27,9 @@ static const struct op fixture_op = {.uid = 1000, .gid = 1000, .umask = 022};
 /* ring_fd -1: a new ring. */
 static inline void store_fixture_open(struct store_fixture *f, int ring_fd)
 {
-	struct store_options opts = {.flags = STORE_NO_THREADS, .ring_size = 8 * MIB, .ring_fd = ring_fd};
+	struct store_options opts = {.flags = STORE_NO_THREADS | (ring_fd >= 0 ? STORE_KEEP_ORPHANS : 0),
+				     .ring_size = 8 * MIB,
+				     .ring_fd = ring_fd};
 	struct err err = {0};
 
 	if (store_open(f->dir, &opts, &f->s, &err))

@@ -76,6 +76,59 @@ static void test_daemon_dies(void **state)
 	assert_int_equal(find(f, "v", "before", NULL), 0);
 }
 
+/* What a request has carried out is known to the next daemon, and what it only meant to do is not taken for done. */
+static void test_done_is_noted(void **state)
+{
+	struct store_fixture *f = *state;
+	struct op_done done[2] = {{0}};
+	struct op first = fixture_op, second = fixture_op;
+	struct store_options opts = {
+		.flags = STORE_NO_THREADS | STORE_KEEP_ORPHANS, .ring_size = 8 * MIB, .done = done, .done_n = 2};
+	struct attr made;
+	struct err err = {0};
+
+	first.unique = 100;
+	first.done = &done[0];
+	second.unique = 102;
+	second.done = &done[1];
+	assert_int_equal(ns_create(f->s, &first, f->vol.root_node, "made", S_IFREG | 0644, 0, NULL, &made), 0);
+	assert_int_equal(done[0].unique, 100);
+	assert_int_equal(done[0].node, made.node);
+	/* an operation that fails leaves no note */
+	assert_int_equal(ns_unlink(f->s, &second, f->vol.root_node, "absent"), -ENOENT);
+	assert_int_equal(done[1].unique, 0);
+	/* one that died just before its record was in the ring */
+	done[1] = (struct op_done){.unique = 102, .seq = done[0].seq + 1};
+	opts.ring_fd = dup(store_ring_fd(f->s));
+	store_abandon(f->s);
+	if (store_open(f->dir, &opts, &f->s, &err))
+		fail_msg("store_open: %s", err.text);
+	close(opts.ring_fd);
+	assert_int_equal(done[0].unique, 100);
+	assert_int_equal(done[1].unique, 0);
+	assert_int_equal(ns_getattr(f->s, done[0].node, &made), 0);
+}
+
+/* Opens for reading were not counted by this process: closing them leaves those for writing open. */
+static void test_closing_what_was_opened_before(void **state)
+{
+	struct store_fixture *f = *state;
+	struct open_file *files;
+	struct attr a;
+	size_t n;
+
+	assert_int_equal(ns_create(f->s, &fixture_op, f->vol.root_node, "file", S_IFREG | 0644, 0, NULL, &a), 0);
+	assert_int_equal(file_open(f->s, NULL, a.node, FILE_OPEN_WRITE, 1), 0);
+	file_release(f->s, a.node, 0);
+	assert_int_equal(file_open_list(f->s, 0, &files, &n), 0);
+	free(files);
+	assert_int_equal(n, 1);
+	file_release(f->s, a.node, FILE_OPEN_WRITE);
+	assert_int_equal(file_open_list(f->s, 0, &files, &n), 0);
+	free(files);
+	assert_int_equal(n, 0);
+}
+
 static void test_machine_dies(void **state)
 {
 	struct store_fixture *f = *state;
@@ -287,6 +340,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_back, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_clean_reopen, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_daemon_dies, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_done_is_noted, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_closing_what_was_opened_before, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_machine_dies, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_replaced_by_rename, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot_rollback_clone, store_fixture_setup, store_fixture_teardown),
