@@ -388,7 +388,7 @@ int volume_driver_start(struct daemon *d, struct volume_driver **ret, struct err
 	struct volume_driver *v = calloc(1, sizeof *v);
 	/* dockerd keeps its connection open, and a request sent into one that is being closed comes again without body */
 	const struct http_options o = {
-		.listener = &d->docker_listener, .idle_timeout_s = 0, .handle = handle, .arg = v};
+		.listener = &d->handover.sockets.v[SOCKET_DOCKER], .idle_timeout_s = 0, .handle = handle, .arg = v};
 	int r;
 
 	if (!v)

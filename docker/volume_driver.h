@@ -7,7 +7,7 @@
 
 struct volume_driver;
 
-/* Serves the daemon's docker_listener. Call it before the store is opened. */
+/* Serves the plugin's socket. Call it before the store is opened. */
 int volume_driver_start(struct daemon *d, struct volume_driver **ret, struct err *err);
 /* The store is open and mounted: what waited goes on. */
 int volume_driver_attach(struct volume_driver *v, struct err *err);

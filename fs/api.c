@@ -176,7 +176,7 @@ int api_start(struct daemon *d, struct api **ret, struct err *err)
 {
 	struct api *api = calloc(1, sizeof *api);
 	const struct http_options o = {
-		.listener = &d->api_listener,
+		.listener = &d->handover.sockets.v[SOCKET_API],
 		.idle_timeout_s = IDLE_TIMEOUT_S,
 		.handle = handle,
 		.arg = api,
@@ -199,11 +199,17 @@ int api_start(struct daemon *d, struct api **ret, struct err *err)
 	return 0;
 }
 
+void api_quiesce(struct api *api)
+{
+	http_stop(api->http);
+	api->http = NULL;
+}
+
 void api_stop(struct api *api)
 {
 	if (!api)
 		return;
-	http_stop(api->http);
+	api_quiesce(api);
 	jobs_free(api->jobs);
 	free(api);
 }

@@ -8,7 +8,9 @@ struct api;
 
 /* Serves what connects to the daemon's API listener. */
 int api_start(struct daemon *d, struct api **ret, struct err *err);
-/* Waits for the requests and jobs that are running. */
+/* Takes no more requests and finishes those that are running; jobs go on. */
+void api_quiesce(struct api *api);
+/* The same, and waits for the jobs. */
 void api_stop(struct api *api);
 
 #endif

@@ -150,6 +150,8 @@ int api_snapshot_create(struct api *api, const struct api_request *r, struct api
 	int bad;
 
 	bad = parse_creation(api, r, &c, err);
+	AUTO_INTENT intent = bad ? NULL : intent_begin(api->d, INTENT_SNAPSHOT, c.n == 1 ? c.roots[0] : 0, "");
+
 	if (!bad)
 		bad = save_tmpfs(api->d, &c, err);
 	if (!bad)
@@ -191,6 +193,7 @@ int api_snapshot_remove(struct api *api, const struct api_request *r, struct api
 	struct volume_info v;
 	int64_t unique = 0;
 	int bad = volume_get(api->d->store, r->args[0], &v, err);
+	AUTO_INTENT intent = bad ? NULL : intent_begin(api->d, INTENT_SNAPSHOT, v.root_node, r->args[1]);
 
 	if (!bad)
 		bad = snapshot_unique_bytes(api->d->store, r->args[0], r->args[1], &unique, err);
@@ -276,6 +279,8 @@ int api_rollback(struct api *api, const struct api_request *r, struct api_answer
 		bad = save_before_rollback(d, &v, live, err);
 	if (bad)
 		return bad;
+	AUTO_INTENT intent = intent_begin(d, INTENT_ROLLBACK, v.root_node, "");
+
 	fence_us = fence_before_rollback(d, &v);
 	bad = snapshot_rollback(d->store, volume, snapshot, live, saved, &times, err);
 	if (bad == -EBUSY && !live)

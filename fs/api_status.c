@@ -49,8 +49,16 @@ static json_t *json_fuse(const struct session *s)
 	session_info(s, &info);
 	for (i = 0; i < SESSION_OPCODES; i++)
 		requests += session_requests(s, i);
-	return json_pack("{s:b,s:b,s:b,s:I}", "writeback", info.writeback, "killpriv_v2", info.killpriv_v2, "inc_epoch",
-			 info.inc_epoch, "requests", (json_int_t)requests);
+	return json_pack("{s:b,s:b,s:b,s:b,s:I}", "writeback", info.writeback, "killpriv_v2", info.killpriv_v2,
+			 "inc_epoch", info.inc_epoch, "resend", info.resend, "requests", (json_int_t)requests);
+}
+
+/* Whether the mount survives the daemon, and what became of that so far. */
+static json_t *json_takeover(const struct handover_state *state)
+{
+	return json_pack("{s:b,s:i,s:{s:i,s:b,s:s}}", "possible", (int)atomic_load(&state->resend), "count",
+			 (int)state->takeovers, "upgrade", "count", (int)state->upgrade.count, "refused",
+			 (int)state->upgrade.refused, "message", state->upgrade.text);
 }
 
 int api_status(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -69,12 +77,13 @@ int api_status(struct api *api, const struct api_request *r, struct api_answer *
 	(void)fstat(store_ring_fd(d->store), &ring);
 	store_uuid(d->store, uuid);
 	return api_answer(ret,
-			  json_pack("{s:s,s:s,s:s,s:s, s:i,s:I,s:I,s:s,s:o, s:I,s:I,s:I, s:I,s:I,s:o,s:o}",
+			  json_pack("{s:s,s:s,s:s,s:s, s:i,s:i,s:I,s:I,s:s,s:o,s:o, s:I,s:I,s:I, s:I,s:I,s:o,s:o}",
 				    "version", VARVE_VERSION, "uuid", uuid,
 				    "store", d->options.store, "mount", d->options.mount,
-				    "pid", (int)getpid(), "started", (json_int_t)d->started_ns,
+				    "pid", (int)getpid(), "supervisor", (int)getppid(), "started", (json_int_t)d->started_ns,
 				    "uptime_us", (json_int_t)(daemon_mono_us() - d->started_us),
 				    "kernel", host.release, "fuse", json_fuse(d->session),
+				    "takeover", json_takeover(d->handover.state),
 				    "buffered_bytes", (json_int_t)space.buffered_bytes,
 				    "ring_bytes", (json_int_t)ring.st_size,
 				    "memory_bytes", (json_int_t)resident_bytes(),

@@ -1,4 +1,4 @@
-/* What one varved consists of; passed to everything that runs in it. Filled by main before any thread runs, and
+/* What one daemon consists of; passed to everything that runs in it. Filled by daemon_run before any thread runs, and
  * constant after but for what says otherwise. */
 #ifndef VARVE_FS_DAEMON_H
 #define VARVE_FS_DAEMON_H
@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 #include "fs/fence.h"
-#include "fs/listener.h"
+#include "fs/handover.h"
 #include "fs/node_table.h"
+#include "fs/open_table.h"
 #include "fs/options.h"
 #include "fs/parked.h"
 #include "fs/session.h"
@@ -17,9 +18,11 @@
 
 struct daemon {
 	struct options options;
-	struct listener api_listener, docker_listener;
+	struct handover handover;
+	bool take_over; /* the mount was there before this daemon */
 	struct store *store;
 	struct node_table *nodes;
+	struct open_table *opens;
 	struct parked *parked;
 	struct fence *fence;
 	struct session *session;
@@ -31,6 +34,17 @@ struct daemon {
 	_Atomic bool sync_inline; /* a worker is at an fsync: the next one is parked */
 };
 
+/* What the daemon's process ends with. */
+enum daemon_exit {
+	DAEMON_ENDED = 0,       /* unmounted, everything written out */
+	DAEMON_FAILED = 1,      /* it could not start, or not end well */
+	DAEMON_CORRUPT = 3,     /* what it was handed over is damaged */
+	DAEMON_HANDED_OVER = 4, /* the mount is there, for the next one */
+};
+
+/* The daemon proper, in a process of its own, from its start to its end. Errors are logged, and told to the supervisor.
+ */
+enum daemon_exit daemon_run(const struct options *o, const struct handover *h);
 uint64_t daemon_mono_us(void);
 
 #endif

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fs/daemon.h"
+#include "fs/visit.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 #include "store/volume/file_io.h"
@@ -100,7 +101,7 @@ static void own_leave(struct fence *f, int slot)
 
 /* --- descriptors on the mount --- */
 
-/* Held only for as long as it is needed: an open one keeps the mount busy. */
+/* In a visiting thread, and held only for as long as it is needed: an open one keeps the mount busy. */
 static int open_mount(const struct fence *f, int *ret_fd)
 {
 	int fd = open(f->d->options.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -157,7 +158,6 @@ static int deliver(int mount_fd, uint64_t node)
 
 struct round {
 	struct fence *f;
-	int mount_fd;
 	const struct open_file *files;
 	size_t n;
 	_Atomic size_t next;
@@ -165,49 +165,57 @@ struct round {
 	_Atomic uint64_t failed_node;
 };
 
-static void round_run(struct round *r)
+static void round_failed(struct round *r, int ret, uint64_t node)
 {
-	int slot = own_enter(r->f), none = 0, ret;
-	size_t i;
+	int none = 0;
 
-	if (slot < 0) {
-		(void)atomic_compare_exchange_strong(&r->failed, &none, slot);
-		return;
-	}
-	while ((i = atomic_fetch_add(&r->next, 1)) < r->n) {
-		ret = deliver(r->mount_fd, r->files[i].node);
-		none = 0;
-		if (ret && atomic_compare_exchange_strong(&r->failed, &none, ret))
-			atomic_store(&r->failed_node, r->files[i].node);
-	}
-	own_leave(r->f, slot);
+	if (atomic_compare_exchange_strong(&r->failed, &none, ret))
+		atomic_store(&r->failed_node, node);
 }
 
-static void *round_thread(void *arg)
+static void round_run(void *arg, int unused_fd)
 {
-	round_run(arg);
-	return NULL;
+	struct round *r = arg;
+	AUTO_CLOSE int fd = -1;
+	int slot = own_enter(r->f), ret;
+	size_t i;
+
+	(void)unused_fd;
+	ret = slot < 0 ? slot : open_mount(r->f, &fd);
+	if (ret)
+		round_failed(r, ret, 0);
+	while (!ret && (i = atomic_fetch_add(&r->next, 1)) < r->n) {
+		int bad = deliver(fd, r->files[i].node);
+
+		if (bad)
+			round_failed(r, bad, r->files[i].node);
+	}
+	if (slot >= 0)
+		own_leave(r->f, slot);
 }
 
 static int run_round(struct round *r, struct err *err)
 {
 	AUTO_FREE char *volume = NULL;
 	AUTO_FREE char *path = NULL;
-	pthread_t threads[FENCE_THREADS_MAX];
-	size_t i, more = r->n / FILES_PER_THREAD, running = 0;
+	struct visit visits[FENCE_THREADS_MAX];
+	size_t i, n = 1 + r->n / FILES_PER_THREAD;
+	uint64_t node;
 	int ret;
 
-	if (more > FENCE_THREADS_MAX - 1)
-		more = FENCE_THREADS_MAX - 1;
-	while (running < more && !pthread_create(&threads[running], NULL, round_thread, r))
-		running++;
-	round_run(r);
-	for (i = 0; i < running; i++)
-		(void)pthread_join(threads[i], NULL);
+	if (n > FENCE_THREADS_MAX)
+		n = FENCE_THREADS_MAX;
+	for (i = 0; i < n; i++) {
+		visits[i] = (struct visit){.fn = round_run, .arg = r, .keep_fd = -1};
+		visit_start(&visits[i]);
+	}
+	for (i = 0; i < n; i++)
+		visit_join(&visits[i]);
 	ret = atomic_load(&r->failed);
 	if (!ret)
 		return 0;
-	if (!ns_path(r->f->d->store, atomic_load(&r->failed_node), &volume, &path))
+	node = atomic_load(&r->failed_node);
+	if (node && !ns_path(r->f->d->store, node, &volume, &path))
 		return err_set(err, -ret, "what was written to %s%s could not be taken over: %s", volume, path,
 			       err_name(-ret));
 	return err_set(err, -ret, "what was written could not be taken over: %s", err_name(-ret));
@@ -246,43 +254,57 @@ static int list_files(struct daemon *d, const int64_t *volumes, size_t n, struct
 int fence_run(struct daemon *d, const int64_t *volumes, size_t n, uint64_t *ret_us, struct err *err)
 {
 	AUTO_FREE struct open_file *files = NULL;
-	AUTO_CLOSE int fd = -1;
 	uint64_t began = daemon_mono_us();
 	struct round r = {.f = d->fence};
 	int ret;
 
 	ret = list_files(d, volumes, n, &files, &r.n);
-	if (!ret)
-		ret = open_mount(d->fence, &fd);
 	if (ret)
 		return err_set(err, -ret, "what was written could not be taken over: %s", err_name(-ret));
 	r.files = files;
-	r.mount_fd = fd;
-	ret = run_round(&r, err);
+	ret = r.n ? run_round(&r, err) : 0;
 	if (!ret)
 		*ret_us = daemon_mono_us() - began;
 	return ret;
 }
 
-int fence_deliver_range(struct daemon *d, uint64_t node, int64_t off)
+struct delivery {
+	struct fence *f;
+	uint64_t node;
+	int64_t off;
+	int ret;
+};
+
+static void deliver_range(void *arg, int unused_fd)
 {
+	struct delivery *v = arg;
 	AUTO_CLOSE int mount_fd = -1;
 	AUTO_CLOSE int fd = -1;
-	int slot, ret;
+	int slot;
 
-	ret = open_mount(d->fence, &mount_fd);
-	if (ret)
-		return ret;
-	slot = own_enter(d->fence);
-	if (slot < 0)
-		return slot;
+	(void)unused_fd;
+	v->ret = open_mount(v->f, &mount_fd);
+	if (v->ret)
+		return;
+	slot = own_enter(v->f);
+	if (slot < 0) {
+		v->ret = slot;
+		return;
+	}
 	/* Not fsync: whoever asks for SEEK_DATA holds the inode's lock. */
-	ret = open_node(mount_fd, node, &fd);
-	if (!ret && sync_file_range(fd, off, 0,
-				    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
-		ret = -errno;
-	own_leave(d->fence, slot);
-	return is_gone(ret) ? 0 : ret;
+	v->ret = open_node(mount_fd, v->node, &fd);
+	if (!v->ret && sync_file_range(fd, v->off, 0,
+				       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
+		v->ret = -errno;
+	own_leave(v->f, slot);
+}
+
+int fence_deliver_range(struct daemon *d, uint64_t node, int64_t off)
+{
+	struct delivery v = {.f = d->fence, .node = node, .off = off};
+
+	visit(deliver_range, &v, -1);
+	return is_gone(v.ret) ? 0 : v.ret;
 }
 
 /* --- every few seconds --- */
@@ -300,6 +322,17 @@ static bool wait_stopping(struct fence *f)
 	return f->stopping;
 }
 
+static void deliver_all(void *arg, int unused_fd)
+{
+	struct delivery *v = arg;
+	AUTO_CLOSE int fd = -1;
+
+	(void)unused_fd;
+	v->ret = open_mount(v->f, &fd);
+	if (!v->ret && syncfs(fd))
+		v->ret = -errno;
+}
+
 /* The durability contract's five seconds begin when the kernel delivers, which by itself it does only after thirty. */
 static void *deliver_main(void *arg)
 {
@@ -307,25 +340,20 @@ static void *deliver_main(void *arg)
 
 	(void)pthread_setname_np(pthread_self(), "deliver");
 	while (!wait_stopping(f)) {
-		AUTO_CLOSE int fd = -1;
-		int ret = open_mount(f, &fd);
+		struct delivery v = {.f = f};
 
-		if (!ret && syncfs(fd))
-			ret = -errno;
-		if (ret)
-			log_debug("syncfs of the mount: %s", err_name(-ret));
+		visit(deliver_all, &v, -1);
+		if (v.ret)
+			log_debug("syncfs of the mount: %s", err_name(-v.ret));
 	}
 	return NULL;
 }
 
-int fence_start(struct fence *f, struct err *err)
+int fence_start(struct fence *f, dev_t device, struct err *err)
 {
-	struct stat st;
 	int ret;
 
-	if (stat(f->d->options.mount, &st))
-		return err_set(err, errno, "the mount does not answer: %s", err_name(errno));
-	f->dev = st.st_dev;
+	f->dev = device;
 	ret = pthread_create(&f->thread, NULL, deliver_main, f);
 	if (ret)
 		return err_set(err, ret, "no thread: %s", err_name(ret));

@@ -17,8 +17,8 @@ struct fence;
 
 int fence_new(struct daemon *d, struct fence **ret);
 void fence_free(struct fence *f);
-/* The mount is there: remembers it, and starts asking the kernel every few seconds to deliver what is dirty. */
-int fence_start(struct fence *f, struct err *err);
+/* The mount is there, and this is its device: starts asking the kernel every few seconds to deliver what is dirty. */
+int fence_start(struct fence *f, dev_t device, struct err *err);
 /* Ends that; the mount may be taken away after. */
 void fence_stop(struct fence *f);
 

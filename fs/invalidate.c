@@ -20,51 +20,122 @@
 #include <string.h>
 
 #include "fs/mount.h"
+#include "fs/visit.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 #include "store/volume/namespace.h"
 
 /* Beyond so many names, all names of the store are outdated at once, which costs other volumes their cached ones. */
 #define NAMES_TOLD_MAX 100000
+#define ITEMS_AT_ONCE 4096
 #define INO_MASK ((UINT64_C(1) << NODE_INO_BITS) - 1)
+
+/* What the kernel does not know needs no telling. */
+static bool is_unknown(int ret)
+{
+	return ret == -ENOENT || ret == -ENOTDIR;
+}
 
 static void told(int ret, const char *what)
 {
-	if (ret && ret != -ENOENT && ret != -ENOTDIR)
+	if (ret && !is_unknown(ret))
 		log_warn("telling the kernel of a changed %s: %s", what, err_name(-ret));
 }
 
 /* off -1: attributes; 0: cached pages too (a folder's are its listing). */
-static void inval_node(struct daemon *d, uint64_t node, int64_t off)
+static int inval_node(struct daemon *d, int fd, uint64_t node, int64_t off)
 {
 	struct fuse_notify_inval_inode_out out = {.ino = node, .off = off};
 	struct iovec iov[2] = {[1] = {&out, sizeof out}};
 
-	told(session_notify(d->session, FUSE_NOTIFY_INVAL_INODE, iov, 2), "node");
-}
-
-static void inval_inode(struct daemon *d, uint64_t node)
-{
-	inval_node(d, node, 0);
+	return session_notify(d->session, fd, FUSE_NOTIFY_INVAL_INODE, iov, 2);
 }
 
 void invalidate_attr(struct daemon *d, uint64_t node)
 {
-	inval_node(d, node, -1);
+	told(inval_node(d, -1, node, -1), "node");
 }
 
-static void inval_entry(struct daemon *d, uint64_t parent, const char *name, uint32_t flags)
+static int inval_entry(struct daemon *d, int fd, uint64_t parent, const char *name, uint32_t flags)
 {
 	struct fuse_notify_inval_entry_out out = {.parent = parent, .namelen = (uint32_t)strlen(name), .flags = flags};
 	struct iovec iov[3] = {[1] = {&out, sizeof out}, [2] = {(void *)(uintptr_t)name, out.namelen + 1}};
 
-	told(session_notify(d->session, FUSE_NOTIFY_INVAL_ENTRY, iov, 3), "name");
+	return session_notify(d->session, fd, FUSE_NOTIFY_INVAL_ENTRY, iov, 3);
+}
+
+/* A name in a folder, or (NULL) the folder's attributes and listing. */
+struct item {
+	uint64_t folder;
+	char *name;
+	uint32_t flags;
+};
+
+/* What is told in one visit: the kernel takes the folder's lock for each, which somebody may hold who waits for us. The
+ * engine's lock must not be held meanwhile, so what is read from it is gathered first. */
+struct telling {
+	struct daemon *d;
+	struct item *v;
+	size_t n, cap;
+	int ret; /* the first that went wrong in a way that matters */
+};
+
+static void tell_visit(void *arg, int fd)
+{
+	struct telling *t = arg;
+	size_t i;
+
+	for (i = 0; i < t->n; i++) {
+		const struct item *it = &t->v[i];
+		int ret = it->name ? inval_entry(t->d, fd, it->folder, it->name, it->flags)
+				   : inval_node(t->d, fd, it->folder, 0);
+
+		if (ret && !is_unknown(ret) && !t->ret)
+			t->ret = ret;
+	}
+}
+
+/* Tells what was gathered, and forgets it. */
+static void tell(struct telling *t)
+{
+	if (t->n)
+		visit(tell_visit, t, session_fd(t->d->session));
+	told(t->ret, "folder");
+	t->ret = 0;
+	while (t->n)
+		free(t->v[--t->n].name);
+}
+
+static int gather(struct telling *t, uint64_t folder, const char *name, uint32_t flags)
+{
+	struct item it = {.folder = folder, .name = name ? strdup(name) : NULL, .flags = flags};
+
+	if (name && !it.name)
+		return -ENOMEM;
+	if (t->n == t->cap) {
+		size_t cap = t->cap ? 2 * t->cap : 64;
+		struct item *grown = reallocarray(t->v, cap, sizeof *grown);
+
+		if (!grown) {
+			free(it.name);
+			return -ENOMEM;
+		}
+		t->v = grown;
+		t->cap = cap;
+	}
+	t->v[t->n++] = it;
+	return 0;
 }
 
 void invalidate_name(struct daemon *d, uint64_t parent, const char *name)
 {
-	inval_entry(d, parent, name, 0);
-	inval_inode(d, parent);
+	struct item v[2] = {{.folder = parent, .name = strdup(name)}, {.folder = parent}};
+	struct telling t = {.d = d, .v = v, .n = 2};
+
+	if (!v[0].name)
+		told(-ENOMEM, "name");
+	else
+		tell(&t);
 }
 
 void invalidate_snapshot(struct daemon *d, uint64_t volume_root, const char *snapshot)
@@ -78,63 +149,38 @@ void invalidate_snapshot(struct daemon *d, uint64_t volume_root, const char *sna
 
 /* --- rollback --- */
 
-struct names {
-	char **v;
-	size_t n, cap;
+struct expiry {
+	struct telling *t;
+	uint64_t folder;
+	size_t names;
 };
 
-static void names_free(struct names *l)
+static int expire_name(void *arg, const struct ns_entry *e)
 {
-	while (l->n)
-		free(l->v[--l->n]);
-	free(l->v);
-}
-
-static int add_name(void *arg, const struct ns_entry *e)
-{
-	struct names *l = arg;
+	struct expiry *x = arg;
 
 	if (!strcmp(e->name, ".") || !strcmp(e->name, ".."))
 		return 0;
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? 2 * l->cap : 64;
-		char **grown = reallocarray(l->v, cap, sizeof *grown);
-
-		if (!grown)
-			return -ENOMEM;
-		l->v = grown;
-		l->cap = cap;
-	}
-	l->v[l->n] = strdup(e->name);
-	if (!l->v[l->n])
-		return -ENOMEM;
-	l->n++;
-	return 0;
+	x->names++;
+	return gather(x->t, x->folder, e->name, FUSE_EXPIRE_ONLY);
 }
 
-/* Makes the kernel ask again for each name in `listed`, as names of `folder`. The listing is read first: the engine's
- * lock must not be held while the kernel takes a folder's. Counts them. */
-static int expire_names(struct daemon *d, uint64_t folder, uint64_t listed, size_t *count)
+/* Makes the kernel ask again for each name in `listed`, as names of `folder`. Counts them. */
+static int expire_names(struct telling *t, uint64_t folder, uint64_t listed, size_t *count)
 {
-	struct names l = {0};
-	size_t i;
-	int ret = ns_readdir(d->store, listed, 0, false, add_name, &l);
+	struct expiry x = {.t = t, .folder = folder};
+	int ret = ns_readdir(t->d->store, listed, 0, false, expire_name, &x);
 
+	*count += x.names;
 	/* A folder that is in one of the states only has no names in the other. */
-	if (ret == -ENOENT || ret == -ESTALE || ret == -ENOTDIR)
-		ret = 0;
-	for (i = 0; !ret && i < l.n; i++)
-		inval_entry(d, folder, l.v[i], FUSE_EXPIRE_ONLY);
-	*count += l.n;
-	names_free(&l);
-	return ret;
+	return ret == -ENOENT || ret == -ESTALE || ret == -ENOTDIR ? 0 : ret;
 }
 
 static void forget_all_names(struct daemon *d)
 {
 	struct iovec iov[1];
 
-	told(session_notify(d->session, SESSION_NOTIFY_INC_EPOCH, iov, 1), "store");
+	told(session_notify(d->session, -1, SESSION_NOTIFY_INC_EPOCH, iov, 1), "store");
 }
 
 /* The bits of the node ids in a snapshot that say which. */
@@ -153,6 +199,8 @@ static int snapshot_number(struct daemon *d, uint64_t root, const char *snapshot
 void invalidate_rollback(struct daemon *d, uint64_t volume_root, const char *saved)
 {
 	AUTO_FREE uint64_t *folders = NULL;
+	const dev_t device = (dev_t)d->handover.state->device;
+	struct telling t = {.d = d};
 	struct session_info info;
 	size_t i, n = 0, names = 0;
 	uint64_t before = 0;
@@ -166,15 +214,20 @@ void invalidate_rollback(struct daemon *d, uint64_t volume_root, const char *sav
 		ret = snapshot_number(d, volume_root, saved, &before);
 	for (i = 0; i < n; i++) {
 		if (by_name && !ret)
-			ret = expire_names(d, folders[i], before | (folders[i] & INO_MASK), &names);
+			ret = expire_names(&t, folders[i], before | (folders[i] & INO_MASK), &names);
 		if (by_name && !ret)
-			ret = expire_names(d, folders[i], folders[i], &names);
-		inval_inode(d, folders[i]);
-		if (by_name && names > NAMES_TOLD_MAX && info.inc_epoch && !mount_has_inner(d->options.mount)) {
+			ret = expire_names(&t, folders[i], folders[i], &names);
+		if (gather(&t, folders[i], NULL, 0))
+			ret = -ENOMEM;
+		if (t.n >= ITEMS_AT_ONCE)
+			tell(&t);
+		if (by_name && names > NAMES_TOLD_MAX && info.inc_epoch && !mount_has_inner(device)) {
 			forget_all_names(d);
 			by_name = false;
 		}
 	}
+	tell(&t);
+	free(t.v);
 	if (!ret)
 		return;
 	/* Rather too much than too little. */

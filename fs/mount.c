@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "fs/visit.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
@@ -66,60 +66,77 @@ int mount_prepare(const char *dir, struct err *err)
 	return 0;
 }
 
-int mount_fuse(const char *dir, int *ret_fd, struct err *err)
+int mount_fuse(const char *dir, int fuse_fd, struct err *err)
 {
-	AUTO_CLOSE int fd = -1;
 	char options[128];
+	int ret;
 
-	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	if (fd < 0) {
-		int ret = err_set(err, errno, "/dev/fuse: %s", err_name(errno));
-
-		if (errno == ENOENT)
-			err_hint(err, "load the kernel's fuse module (modprobe fuse)");
-		return ret;
-	}
 	(void)snprintf(options, sizeof options,
-		       "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fd);
-	if (mount("varve", dir, "fuse.varve", 0, options)) {
-		int ret = err_set(err, errno, "mounting on %s: %s", dir, err_name(errno));
+		       "fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions", fuse_fd);
+	if (!mount("varve", dir, "fuse.varve", 0, options))
+		return 0;
+	ret = err_set(err, errno, "mounting on %s: %s", dir, err_name(errno));
+	if (ret == -EPERM)
+		err_hint(err, "varved runs as root");
+	return ret;
+}
 
-		if (errno == EPERM)
-			err_hint(err, "varved runs as root");
-		return ret;
-	}
-	*ret_fd = fd;
-	fd = -1;
-	return 0;
+struct mount_visit {
+	const char *dir;
+	dev_t device;
+	bool busy;
+	int ret;
+};
+
+static void detach(void *arg, int fd)
+{
+	struct mount_visit *v = arg;
+
+	(void)fd;
+	if (!umount2(v->dir, UMOUNT_NOFOLLOW) || errno == EINVAL || errno == ENOENT) /* somebody else unmounted it */
+		return;
+	v->busy = errno == EBUSY;
+	if (!v->busy || umount2(v->dir, UMOUNT_NOFOLLOW | MNT_DETACH))
+		v->ret = -errno;
 }
 
 int mount_detach(const char *dir, bool *ret_busy)
 {
-	bool busy = false;
+	struct mount_visit v = {.dir = dir};
 
-	if (umount2(dir, UMOUNT_NOFOLLOW)) {
-		if (errno == EINVAL || errno == ENOENT) /* somebody else unmounted it */
-			return 0;
-		if (errno != EBUSY)
-			return -errno;
-		busy = true;
-		if (umount2(dir, UMOUNT_NOFOLLOW | MNT_DETACH))
-			return -errno;
-	}
-	*ret_busy = busy;
-	return 0;
+	visit(detach, &v, -1);
+	if (!v.ret)
+		*ret_busy = v.busy;
+	return v.ret;
 }
 
-void mount_set_read_ahead(const char *dir)
+static void find_device(void *arg, int fd)
 {
-	struct stat st;
+	struct mount_visit *v = arg;
+	struct stat st = {0};
+
+	(void)fd;
+	v->ret = stat(v->dir, &st) ? -errno : 0;
+	v->device = st.st_dev;
+}
+
+int mount_device(const char *dir, dev_t *ret)
+{
+	struct mount_visit v = {.dir = dir};
+
+	visit(find_device, &v, -1);
+	if (!v.ret)
+		*ret = v.device;
+	return v.ret;
+}
+
+void mount_set_read_ahead(dev_t device)
+{
 	char path[64];
 	FILE *f;
 	int bad;
 
-	if (stat(dir, &st))
-		return;
-	(void)snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(st.st_dev), minor(st.st_dev));
+	(void)snprintf(path, sizeof path, "/sys/class/bdi/%u:%u/read_ahead_kb", major(device), minor(device));
 	f = fopen(path, "we");
 	if (!f) {
 		log_info("cold reads are slower: %s: %s", path, err_name(errno));
@@ -175,17 +192,14 @@ static bool is_new_namespace(const char *pid, ino_t seen[], size_t *n, size_t ma
 	return true;
 }
 
-bool mount_has_inner(const char *dir)
+bool mount_has_inner(dev_t device)
 {
 	ino_t seen[NAMESPACES_KNOWN_MAX];
 	const struct dirent *e;
 	bool inner = false;
 	size_t n = 0;
-	struct stat st;
 	DIR *proc;
 
-	if (stat(dir, &st))
-		return true;
 	proc = opendir("/proc");
 	if (!proc)
 		return true;
@@ -200,7 +214,7 @@ bool mount_has_inner(const char *dir)
 		f = fopen(path, "re");
 		if (!f)
 			continue;
-		inner = mounts_inner(f, st.st_dev);
+		inner = mounts_inner(f, device);
 		(void)fclose(f);
 	}
 	(void)closedir(proc);

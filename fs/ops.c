@@ -90,6 +90,12 @@ struct op ops_op(fuse_req_t req)
 	};
 }
 
+bool ops_done(fuse_req_t req, struct op *ret_op, uint64_t *ret_node)
+{
+	*ret_op = ops_op(req);
+	return session_done(ret_node, &ret_op->done);
+}
+
 void ops_reply_err(fuse_req_t req, int ret)
 {
 	(void)fuse_reply_err(req, err_errno(ret));

@@ -147,9 +147,16 @@ static int acl_kill_sgid(fuse_req_t req, const struct op *op, uint64_t node, con
 
 void ops_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size, int flags)
 {
-	const struct op op = ops_op(req);
-	int ret = acl_kill_sgid(req, &op, node, name);
+	const struct op first = ops_op(req);
+	struct op op;
+	uint64_t none;
+	int ret;
 
+	if (ops_done(req, &op, &none)) {
+		ops_reply_err(req, 0);
+		return;
+	}
+	ret = acl_kill_sgid(req, &first, node, name);
 	if (!ret)
 		ret = ns_setxattr(ops_daemon(req)->store, &op, node, name, value, size, flags);
 	ops_reply_err(req, ret);
@@ -188,7 +195,8 @@ void ops_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 
 void ops_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
-	const struct op op = ops_op(req);
+	struct op op;
+	uint64_t none;
 
-	ops_reply_err(req, ns_removexattr(ops_daemon(req)->store, &op, node, name));
+	ops_reply_err(req, ops_done(req, &op, &none) ? 0 : ns_removexattr(ops_daemon(req)->store, &op, node, name));
 }

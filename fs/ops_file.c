@@ -18,23 +18,38 @@ static unsigned open_flags(const struct fuse_file_info *fi)
 	return flags;
 }
 
-static int open_node(fuse_req_t req, const struct op *op, uint64_t node, unsigned flags)
+/* Opens for writing get a handle, by which each is closed once. */
+static int open_node(fuse_req_t req, const struct op *op, uint64_t node, unsigned flags, uint64_t *ret_handle)
 {
 	struct daemon *d = ops_daemon(req);
-	int ret = file_open(d->store, op, node, flags, (uint32_t)fuse_req_ctx(req)->pid);
+	const struct request *r = session_request();
+	uint32_t pid = (uint32_t)fuse_req_ctx(req)->pid;
+	uint64_t handle = 0;
+	int ret;
 
-	if (!ret && (flags & FILE_OPEN_WRITE))
-		node_table_writer(d->nodes, node, 1);
+	if ((flags & FILE_OPEN_WRITE) && r->resent)
+		handle = open_table_find(d->opens, r->unique);
+	ret = handle ? 0 : file_open(d->store, op, node, flags, pid);
+	if (!ret && !handle && (flags & FILE_OPEN_WRITE)) {
+		ret = open_table_add(d->opens, node, r->unique, pid, &handle);
+		if (ret)
+			file_release(d->store, node, FILE_OPEN_WRITE);
+		else
+			node_table_writer(d->nodes, node, 1);
+	}
+	if (!ret)
+		*ret_handle = handle;
 	return ret;
 }
 
-static void close_node(struct daemon *d, uint64_t node, int flags)
+static void close_node(struct daemon *d, uint64_t node, uint64_t handle)
 {
-	bool write = (flags & O_ACCMODE) != O_RDONLY;
-
-	file_release(d->store, node, write ? FILE_OPEN_WRITE : 0);
-	if (write)
+	if (!handle) {
+		file_release(d->store, node, 0);
+	} else if (open_table_remove(d->opens, handle)) {
+		file_release(d->store, node, FILE_OPEN_WRITE);
 		node_table_writer(d->nodes, node, -1);
+	}
 }
 
 static void reply_flags(struct fuse_file_info *fi)
@@ -55,23 +70,28 @@ void ops_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 		(void)fuse_reply_open(req, fi);
 		return;
 	}
-	ret = open_node(req, &op, node, open_flags(fi));
+	ret = open_node(req, &op, node, open_flags(fi), &fi->fh);
 	if (ret)
 		ops_reply_err(req, ret);
 	else if (fuse_reply_open(req, fi))
-		close_node(d, node, fi->flags);
+		close_node(d, node, fi->fh);
 }
 
 void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
 {
 	struct daemon *d = ops_daemon(req);
-	const struct op op = ops_op(req);
+	const struct op open_op = ops_op(req);
 	unsigned flags = open_flags(fi);
 	struct fuse_entry_param e;
 	struct attr a;
+	struct op op;
+	uint64_t node;
 	int ret;
 
-	ret = ns_create(d->store, &op, parent, name, S_IFREG | (mode & ~(mode_t)S_IFMT), 0, NULL, &a);
+	if (ops_done(req, &op, &node))
+		ret = ns_getattr(d->store, node, &a);
+	else
+		ret = ns_create(d->store, &op, parent, name, S_IFREG | (mode & ~(mode_t)S_IFMT), 0, NULL, &a);
 	if (!ret)
 		flags &= FILE_OPEN_WRITE;
 	else if (ret == -EEXIST && !(fi->flags & O_EXCL))
@@ -82,7 +102,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 		ops_reply_err(req, ret);
 		return;
 	}
-	ret = open_node(req, &op, a.node, flags);
+	ret = open_node(req, &open_op, a.node, flags, &fi->fh);
 	if (ret) {
 		ops_unref(d, a.node, 1);
 		ops_reply_err(req, ret);
@@ -93,7 +113,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 	reply_flags(fi);
 	ops_entry_param(d, &a, &e);
 	if (fuse_reply_create(req, &e, fi)) {
-		close_node(d, a.node, fi->flags);
+		close_node(d, a.node, fi->fh);
 		ops_unref(d, a.node, 1);
 	}
 }
@@ -101,7 +121,7 @@ void ops_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode
 void ops_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
 	if (fi->fh != FENCE_FH)
-		close_node(ops_daemon(req), node, fi->flags);
+		close_node(ops_daemon(req), node, fi->fh);
 	ops_reply_err(req, 0);
 }
 

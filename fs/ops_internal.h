@@ -16,6 +16,8 @@
 struct daemon *ops_daemon(fuse_req_t req);
 /* Who asks, under which unique. Only in the worker. */
 struct op ops_op(fuse_req_t req);
+/* The same, for what must not be carried out twice: true when an earlier daemon has, with the node that it made. */
+bool ops_done(fuse_req_t req, struct op *ret_op, uint64_t *ret_node);
 void ops_reply_err(fuse_req_t req, int ret);
 void ops_stat(const struct attr *a, struct stat *ret);
 /* How long attributes hold, as an answer to GETATTR. Of a file that is written, the kernel knows size and times better than we do, but not

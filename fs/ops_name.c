@@ -41,9 +41,12 @@ void ops_readlink(fuse_req_t req, fuse_ino_t node)
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev, const char *target)
 {
-	const struct op op = ops_op(req);
+	struct store *s = ops_daemon(req)->store;
 	struct attr a;
-	int ret = ns_create(ops_daemon(req)->store, &op, parent, name, mode, rdev, target, &a);
+	struct op op;
+	uint64_t node;
+	int ret = ops_done(req, &op, &node) ? ns_getattr(s, node, &a)
+					    : ns_create(s, &op, parent, name, mode, rdev, target, &a);
 
 	ops_reply_entry(req, ret, &a, OPS_ENTRY_MADE);
 }
@@ -65,31 +68,37 @@ void ops_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const ch
 
 void ops_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	const struct op op = ops_op(req);
+	struct op op;
+	uint64_t none;
 
-	ops_reply_err(req, ns_unlink(ops_daemon(req)->store, &op, parent, name));
+	ops_reply_err(req, ops_done(req, &op, &none) ? 0 : ns_unlink(ops_daemon(req)->store, &op, parent, name));
 }
 
 void ops_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	const struct op op = ops_op(req);
+	struct op op;
+	uint64_t none;
 
-	ops_reply_err(req, ns_rmdir(ops_daemon(req)->store, &op, parent, name));
+	ops_reply_err(req, ops_done(req, &op, &none) ? 0 : ns_rmdir(ops_daemon(req)->store, &op, parent, name));
 }
 
 void ops_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
 		unsigned flags)
 {
-	const struct op op = ops_op(req);
+	struct store *s = ops_daemon(req)->store;
+	struct op op;
+	uint64_t none;
 
-	ops_reply_err(req, ns_rename(ops_daemon(req)->store, &op, parent, name, new_parent, new_name, flags));
+	ops_reply_err(req, ops_done(req, &op, &none) ? 0 : ns_rename(s, &op, parent, name, new_parent, new_name, flags));
 }
 
 void ops_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t new_parent, const char *new_name)
 {
-	const struct op op = ops_op(req);
+	struct store *s = ops_daemon(req)->store;
 	struct attr a;
-	int ret = ns_link(ops_daemon(req)->store, &op, node, new_parent, new_name, &a);
+	struct op op;
+	uint64_t made;
+	int ret = ops_done(req, &op, &made) ? ns_getattr(s, made, &a) : ns_link(s, &op, node, new_parent, new_name, &a);
 
 	ops_reply_entry(req, ret, &a, OPS_ENTRY_MADE);
 }

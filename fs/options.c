@@ -15,7 +15,7 @@
 #define DEFAULT_TMPFS "/run/varve/tmpfs"
 #define DEFAULT_API "/run/varve/api.sock"
 
-enum { OPT_API = 256, OPT_API_GROUP, OPT_DOCKER, OPT_TMPFS, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL };
+enum { OPT_API = 256, OPT_API_GROUP, OPT_DOCKER, OPT_TMPFS, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL, OPT_NO_TAKEOVER };
 
 static const struct option long_options[] = {
 	{"store", required_argument, NULL, 's'},
@@ -28,6 +28,7 @@ static const struct option long_options[] = {
 	{"pidfile", required_argument, NULL, OPT_PIDFILE},
 	{"log", required_argument, NULL, OPT_LOG},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"no-takeover", no_argument, NULL, OPT_NO_TAKEOVER},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -47,6 +48,7 @@ static const char usage[] = "usage: varved [OPTION]...\n"
 			    "      --pidfile FILE    write the daemon's process id there\n"
 			    "      --log DEST        stderr or syslog (syslog, or stderr with --foreground)\n"
 			    "      --log-level L     error, warning, info or debug (info)\n"
+			    "      --no-takeover     when the daemon dies, unmount and mount anew\n"
 			    "  -h, --help            print this text\n"
 			    "      --version         print the version\n"
 			    "\n"
@@ -132,6 +134,9 @@ static int set_one(struct options *o, int c, bool *log_given, struct err *err)
 		return set_log_level(o, optarg, err);
 	case 'f':
 		o->foreground = true;
+		return 0;
+	case OPT_NO_TAKEOVER:
+		o->no_takeover = true;
 		return 0;
 	case OPT_LOG:
 		*log_given = true;

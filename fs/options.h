@@ -21,6 +21,7 @@ struct options {
 	gid_t api_group;
 	bool has_api_group;
 	bool foreground;
+	bool no_takeover; /* the mount ends with the daemon */
 	enum log_dest log_dest;
 	enum log_level log_level;
 };

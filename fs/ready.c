@@ -77,7 +77,6 @@ static int write_pidfile(const char *path, struct err *err)
 
 int ready_tell(int fd, const struct options *o, struct err *err)
 {
-	AUTO_CLOSE int null = -1;
 	char state[64];
 	int ret;
 
@@ -88,20 +87,29 @@ int ready_tell(int fd, const struct options *o, struct err *err)
 	}
 	(void)snprintf(state, sizeof state, "READY=1\nMAINPID=%d", (int)getpid());
 	notify_systemd(state);
-	if (fd < 0)
-		return 0;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0)
-		return err_set(err, errno, "/dev/null: %s", err_name(errno));
-	(void)dup2(null, STDIN_FILENO);
-	(void)dup2(null, STDOUT_FILENO);
-	if (o->log_dest != LOG_DEST_STDERR)
-		(void)dup2(null, STDERR_FILENO);
-	(void)!chdir("/");
-	/* A parent that is gone already waits for nothing. */
-	(void)!write(fd, "R", 1);
-	(void)close(fd);
+	ready_detach(o);
+	if (fd >= 0) {
+		/* A parent that is gone already waits for nothing. */
+		(void)!write(fd, "R", 1);
+		(void)close(fd);
+	}
 	return 0;
+}
+
+void ready_detach(const struct options *o)
+{
+	AUTO_CLOSE int null = -1;
+
+	if (o->foreground)
+		return;
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		(void)dup2(null, STDIN_FILENO);
+		(void)dup2(null, STDOUT_FILENO);
+		if (o->log_dest != LOG_DEST_STDERR)
+			(void)dup2(null, STDERR_FILENO);
+	}
+	(void)!chdir("/");
 }
 
 void ready_stopping(void)

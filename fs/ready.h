@@ -10,10 +10,11 @@
 /* Forks; call before any thread is started. The parent waits for the child's word and exits (0 once ready_tell was
  * called, else 1). In the child: *ret_fd for ready_tell. Errors are printed to stderr by the child until then. */
 int ready_fork(int *ret_fd, struct err *err);
-/* The daemon serves. fd is ready_fork's, or -1 in the foreground. Leaves the terminal: stdin and stdout, and stderr
- * unless it is the log. */
+/* The volumes are mounted: the pidfile, systemd, and whoever waits at fd (ready_fork's, or -1 in the foreground). */
 int ready_tell(int fd, const struct options *o, struct err *err);
-/* The daemon is about to end. */
+/* Leaves the terminal, when not in the foreground: stdin and stdout, and stderr unless it is the log. */
+void ready_detach(const struct options *o);
+/* The end begins. */
 void ready_stopping(void);
 /* Removes the pidfile. */
 void ready_gone(const struct options *o);

@@ -28,6 +28,10 @@
 
 #define BUFFER_SIZE (SESSION_IO_MAX + 4096) /* a WRITE and its headers */
 #define BUFFERS_SPARE 8
+/* of `unique`: the request was sent before */
+#define UNIQUE_RESENT (UINT64_C(1) << 63)
+/* of fuse_init_in.flags2 (bit 39 of all): FUSE_HAS_RESEND, newer than the headers of Debian 12 */
+#define HAS_RESEND (1U << 7)
 
 struct worker {
 	struct session *s;
@@ -35,6 +39,8 @@ struct worker {
 	_Atomic bool running;
 	void *buffer, *scratch;
 	struct request request;
+	struct op_done *done; /* what this worker has carried out and not answered; in the handover's memory */
+	_Atomic bool past_resent; /* it has seen a request that was not sent before */
 	_Atomic uint64_t requests[SESSION_OPCODES]; /* written by this worker alone */
 };
 
@@ -45,6 +51,13 @@ struct session {
 	_Atomic bool stopping;
 	uint64_t init_unique;
 	struct session_info info;
+	/* by earlier daemons, to answer what is asked again; constant */
+	struct carried {
+		uint64_t unique, node;
+		struct op_done *slot;
+	} carried[HANDOVER_DONE_MAX];
+	unsigned carried_n;
+	_Atomic bool carried_kept; /* their slots are not free yet */
 	struct worker workers[SESSION_WORKERS];
 	pthread_mutex_t spare_lock; /* leaf; covers what follows */
 	void *spare[BUFFERS_SPARE];
@@ -64,9 +77,34 @@ void *session_scratch(void)
 	return current->scratch;
 }
 
+/* Touched at once: when the daemon is killed while the kernel copies into a page that is not there yet, the request
+ * would end with an error. */
+static void *pages_new(size_t size)
+{
+	void *p = aligned_alloc(4096, size);
+
+	if (p)
+		memset(p, 0, size);
+	return p;
+}
+
 static void *buffer_new(void)
 {
-	return aligned_alloc(4096, BUFFER_SIZE);
+	return pages_new(BUFFER_SIZE);
+}
+
+bool session_done(uint64_t *ret_node, struct op_done **ret_done)
+{
+	const struct session *s = current->s;
+	unsigned i;
+
+	*ret_done = current->done;
+	for (i = 0; current->request.resent && i < s->carried_n; i++)
+		if (s->carried[i].unique == current->request.unique) {
+			*ret_node = s->carried[i].node;
+			return true;
+		}
+	return false;
 }
 
 int session_take_buffer(void **ret)
@@ -98,23 +136,50 @@ void session_give_buffer(struct session *s, void *buffer)
 	free(buffer);
 }
 
-/* Every reply and notification passes here; INIT's gets the flag that libfuse 3.14 does not know. */
+/* The kernel may not hear our answer to INIT twice. It must be the same as then: what it allows cannot be changed. */
+static ssize_t check_init_out(const struct session *s, const struct fuse_init_out *out, size_t len)
+{
+	const struct handover_state *state = s->d->handover.state;
+
+	if (len != state->init_out_len || memcmp(out, state->init_out, len) != 0) {
+		errno = EPROTO;
+		return -1;
+	}
+	return (ssize_t)(sizeof(struct fuse_out_header) + len);
+}
+
+static ssize_t answer_init_out(struct session *s, int fd, struct iovec *iov)
+{
+	struct handover_state *state = s->d->handover.state;
+	struct fuse_init_out out = {0};
+	size_t len = iov[1].iov_len;
+	struct iovec patched[2] = {iov[0], {&out, len}};
+	ssize_t n;
+
+	memcpy(&out, iov[1].iov_base, len);
+	if (s->info.killpriv_v2)
+		out.flags |= FUSE_HANDLE_KILLPRIV_V2;
+	s->info.writeback = out.flags & FUSE_WRITEBACK_CACHE;
+	if (s->d->take_over)
+		return check_init_out(s, &out, len);
+	memcpy(state->init_out, &out, len);
+	state->init_out_len = (uint32_t)len;
+	n = writev(fd, patched, 2);
+	if (n >= 0)
+		atomic_store(&state->serving, true);
+	return n;
+}
+
+/* Every reply passes here; INIT's gets the flag that libfuse 3.14 does not know. */
 static ssize_t reply_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
 	struct session *s = ((struct daemon *)userdata)->session;
 	const struct fuse_out_header *head = iov[0].iov_base;
-	struct fuse_init_out out;
-	struct iovec patched[2];
 
-	if (!s->init_unique || head->unique != s->init_unique || count != 2 || iov[1].iov_len > sizeof out)
+	if (!s->init_unique || head->unique != s->init_unique || count != 2 ||
+	    iov[1].iov_len > sizeof(struct fuse_init_out))
 		return writev(fd, iov, count);
-	memcpy(&out, iov[1].iov_base, iov[1].iov_len);
-	if (s->info.killpriv_v2)
-		out.flags |= FUSE_HANDLE_KILLPRIV_V2;
-	s->info.writeback = out.flags & FUSE_WRITEBACK_CACHE;
-	patched[0] = iov[0];
-	patched[1] = (struct iovec){&out, iov[1].iov_len};
-	return writev(fd, patched, 2);
+	return answer_init_out(s, fd, iov);
 }
 
 /* libfuse wants one; the workers read by themselves. */
@@ -132,7 +197,7 @@ static void peek(struct worker *w, size_t len)
 	size_t arg_len = len - sizeof *in;
 	struct request *r = &w->request;
 
-	*r = (struct request){.unique = in->unique};
+	*r = (struct request){.unique = in->unique & ~UNIQUE_RESENT, .resent = in->unique & UNIQUE_RESENT};
 	if (in->opcode < SESSION_OPCODES)
 		(void)atomic_fetch_add_explicit(&w->requests[in->opcode], 1, memory_order_relaxed);
 	switch (in->opcode) {
@@ -157,6 +222,25 @@ static void peek(struct worker *w, size_t len)
 	}
 }
 
+/* The kernel sends first what it sends again. Once each worker is beyond that, what earlier daemons have noted is of no
+ * use any more. */
+static void note_past_resent(struct worker *w, uint32_t opcode)
+{
+	struct session *s = w->s;
+	unsigned i;
+
+	if (w->request.resent || opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT)
+		return;
+	atomic_store(&w->past_resent, true);
+	for (i = 0; i < SESSION_WORKERS; i++)
+		if (!atomic_load(&s->workers[i].past_resent))
+			return;
+	if (!atomic_exchange(&s->carried_kept, false))
+		return;
+	for (i = 0; i < s->carried_n; i++)
+		atomic_store(&s->carried[i].slot->unique, 0);
+}
+
 /* One request: 0, or -errno when there will be no more. */
 static int serve_one(struct worker *w)
 {
@@ -174,9 +258,12 @@ static int serve_one(struct worker *w)
 	if ((size_t)n < sizeof(struct fuse_in_header))
 		return -EIO;
 	peek(w, (size_t)n);
+	if (atomic_load_explicit(&s->carried_kept, memory_order_relaxed))
+		note_past_resent(w, ((const struct fuse_in_header *)w->buffer)->opcode);
 	buf.mem = w->buffer;
 	buf.size = (size_t)n;
 	fuse_session_process_buf(s->fuse, &buf);
+	atomic_store_explicit(&w->done->unique, 0, memory_order_relaxed); /* answered */
 	return 0;
 }
 
@@ -201,34 +288,67 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-/* The first request is INIT: the kernel sends nothing else before its answer. */
-static int answer_init(struct session *s, struct err *err)
+/* The first request is INIT: the kernel sends nothing else before its answer. It is kept for the daemons to come, which
+ * will not see it. */
+static int read_init(struct session *s, struct err *err)
 {
-	struct worker *w = &s->workers[0];
-	const struct fuse_in_header *in = w->buffer;
-	const struct fuse_init_in *init = (const void *)(in + 1);
-	struct fuse_buf buf = {0};
+	struct handover_state *state = s->d->handover.state;
+	const struct fuse_in_header *in = s->workers[0].buffer;
 	ssize_t n;
 
 	do
-		n = read(s->fd, w->buffer, BUFFER_SIZE);
+		n = read(s->fd, s->workers[0].buffer, BUFFER_SIZE);
 	while (n < 0 && (errno == EINTR || errno == EAGAIN));
 	if (n < 0)
 		return err_set(err, errno, "the kernel's first request: %s", err_name(errno));
-	if ((size_t)n < sizeof *in + 16 || in->opcode != FUSE_INIT)
+	if ((size_t)n < sizeof *in + 16 || in->opcode != FUSE_INIT || (size_t)n > sizeof state->init)
 		return err_set(err, EPROTO, "the kernel's first request is not INIT");
+	memcpy(state->init, in, (size_t)n);
+	state->init_len = (uint32_t)n;
+	return 0;
+}
+
+static int answer_init(struct session *s, struct err *err)
+{
+	struct handover_state *state = s->d->handover.state;
+	struct worker *w = &s->workers[0];
+	struct fuse_init_in init = {0};
+	const struct fuse_in_header *in = w->buffer;
+	struct fuse_buf buf = {.mem = w->buffer, .size = state->init_len};
+	size_t arg_len = state->init_len - sizeof *in;
+
+	memcpy(w->buffer, state->init, state->init_len);
+	memcpy(&init, in + 1, arg_len < sizeof init ? arg_len : sizeof init);
 	s->init_unique = in->unique;
-	s->info.kernel_minor = init->minor;
-	s->info.killpriv_v2 = init->flags & FUSE_HANDLE_KILLPRIV_V2;
-	buf.mem = w->buffer;
-	buf.size = (size_t)n;
+	s->info.kernel_minor = init.minor;
+	s->info.killpriv_v2 = init.flags & FUSE_HANDLE_KILLPRIV_V2;
+	s->info.resend = (init.flags & FUSE_INIT_EXT) && (init.flags2 & HAS_RESEND);
 	current = w;
 	fuse_session_process_buf(s->fuse, &buf);
 	current = NULL;
 	s->init_unique = 0;
 	if (fuse_session_exited(s->fuse))
-		return err_set(err, EPROTO, "the kernel's FUSE is too old (7.%u)", s->info.kernel_minor);
+		return s->d->take_over
+			       ? err_set(err, EPROTO, "this version wants another kind of connection than the mount has")
+			       : err_set(err, EPROTO, "the kernel's FUSE is too old (7.%u)", s->info.kernel_minor);
+	atomic_store(&state->resend, s->info.resend && !s->d->options.no_takeover);
 	return 0;
+}
+
+/* What earlier daemons have noted, and a free place for each worker. */
+static int find_places(struct session *s)
+{
+	struct op_done *done = s->d->handover.state->done;
+	unsigned i, next = 0;
+
+	for (i = 0; i < HANDOVER_DONE_MAX; i++) {
+		if (done[i].unique)
+			s->carried[s->carried_n++] = (struct carried){done[i].unique, done[i].node, &done[i]};
+		else if (next < SESSION_WORKERS)
+			s->workers[next++].done = &done[i];
+	}
+	s->carried_kept = s->d->take_over;
+	return next == SESSION_WORKERS ? 0 : -EBUSY;
 }
 
 static int session_alloc(struct daemon *d, struct session **ret)
@@ -245,11 +365,11 @@ static int session_alloc(struct daemon *d, struct session **ret)
 	for (i = 0; i < SESSION_WORKERS; i++) {
 		s->workers[i].s = s;
 		s->workers[i].buffer = buffer_new();
-		s->workers[i].scratch = aligned_alloc(4096, SESSION_IO_MAX);
+		s->workers[i].scratch = pages_new(SESSION_IO_MAX);
 		if (!s->workers[i].buffer || !s->workers[i].scratch)
 			goto fail;
 	}
-	if (s->ended_fd < 0)
+	if (s->ended_fd < 0 || find_places(s))
 		goto fail;
 	*ret = s;
 	return 0;
@@ -258,13 +378,29 @@ fail:
 	return -ENOMEM;
 }
 
+static int mount_and_answer(struct session *s, struct err *err)
+{
+	const struct daemon *d = s->d;
+	int r = mount_fuse(d->options.mount, d->handover.fuse_fd, err);
+	bool busy;
+
+	if (r)
+		return r;
+	r = read_init(s, err);
+	if (!r)
+		r = answer_init(s, err);
+	if (r)
+		(void)mount_detach(d->options.mount, &busy);
+	return r;
+}
+
 int session_new(struct daemon *d, struct session **ret, struct err *err)
 {
 	static const struct fuse_custom_io io = {.writev = reply_writev, .read = request_read};
 	char *argv[] = {(char *)"varved", NULL};
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	struct session *s;
-	int r, fd = -1;
+	int r;
 
 	r = session_alloc(d, &s);
 	if (r)
@@ -276,23 +412,20 @@ int session_new(struct daemon *d, struct session **ret, struct err *err)
 		r = err_set(err, ENOMEM, "the FUSE session cannot be made");
 		goto fail;
 	}
-	r = mount_fuse(d->options.mount, &fd, err);
+	s->fd = fcntl(d->handover.fuse_fd, F_DUPFD_CLOEXEC, 0);
+	if (s->fd < 0) {
+		r = err_set(err, errno, "the FUSE session: %s", err_name(errno));
+		goto fail;
+	}
+	r = fuse_session_custom_io(s->fuse, &io, s->fd);
+	if (r) {
+		(void)close(s->fd);
+		r = err_set(err, -r, "the FUSE session: %s", err_name(-r));
+		goto fail;
+	}
+	r = d->take_over ? answer_init(s, err) : mount_and_answer(s, err);
 	if (r)
 		goto fail;
-	s->fd = fd;
-	r = fuse_session_custom_io(s->fuse, &io, fd);
-	if (r) {
-		r = err_set(err, -r, "the FUSE session: %s", err_name(-r));
-		(void)close(fd);
-	} else {
-		r = answer_init(s, err);
-	}
-	if (r) {
-		bool busy;
-
-		(void)mount_detach(d->options.mount, &busy);
-		goto fail;
-	}
 	*ret = s;
 	return 0;
 fail:
@@ -307,6 +440,13 @@ int session_start(struct session *s, struct err *err)
 	unsigned i;
 	int ret;
 
+	if (s->d->take_over) {
+		ret = session_notify(s, -1, SESSION_NOTIFY_RESEND, iov, 1);
+		if (ret)
+			return err_set(err, -ret, "the kernel does not send again what was not answered: %s",
+				       err_name(-ret));
+		s->d->handover.state->takeovers++;
+	}
 	for (i = 0; i < SESSION_WORKERS; i++) {
 		atomic_store(&s->workers[i].running, true);
 		ret = pthread_create(&s->workers[i].thread, NULL, worker_main, &s->workers[i]);
@@ -317,8 +457,10 @@ int session_start(struct session *s, struct err *err)
 		}
 	}
 	/* Nothing is cached yet, so this only asks whether the kernel knows it. */
-	s->info.inc_epoch = !session_notify(s, SESSION_NOTIFY_INC_EPOCH, iov, 1);
-	if (!s->info.inc_epoch)
+	if (!s->d->take_over)
+		s->d->handover.state->inc_epoch = !session_notify(s, -1, SESSION_NOTIFY_INC_EPOCH, iov, 1);
+	s->info.inc_epoch = s->d->handover.state->inc_epoch;
+	if (!s->info.inc_epoch && !s->d->take_over)
 		log_info("the kernel has no FUSE_NOTIFY_INC_EPOCH (6.16): rollbacks of large volumes take longer");
 	return 0;
 }
@@ -370,7 +512,12 @@ int session_ended_fd(const struct session *s)
 	return s->ended_fd;
 }
 
-int session_notify(struct session *s, int code, struct iovec *iov, int n)
+int session_fd(const struct session *s)
+{
+	return s->fd;
+}
+
+int session_notify(struct session *s, int fd, int code, struct iovec *iov, int n)
 {
 	struct fuse_out_header head = {.error = code};
 	size_t len = sizeof head;
@@ -380,7 +527,7 @@ int session_notify(struct session *s, int code, struct iovec *iov, int n)
 	for (i = 1; i < n; i++)
 		len += iov[i].iov_len;
 	head.len = (uint32_t)len;
-	return writev(s->fd, iov, n) < 0 ? -errno : 0;
+	return writev(fd < 0 ? s->fd : fd, iov, n) < 0 ? -errno : 0;
 }
 
 void session_info(const struct session *s, struct session_info *ret)

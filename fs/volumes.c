@@ -24,6 +24,7 @@ void volumes_mountpoint(const struct daemon *d, const char *name, bool tmpfs, ch
 int volumes_clone(struct daemon *d, const char *volume, const char *snapshot, const char *name,
 		  const struct volume_options *opts, struct volumes_made *ret, struct err *err)
 {
+	AUTO_INTENT intent = intent_begin(d, INTENT_NAME, NODE_ROOT, name);
 	struct volumes_made made = {.cloned = true};
 	struct volume_info v;
 	int r = volume_get(d->store, volume, &v, err);
@@ -60,6 +61,8 @@ int volumes_create(struct daemon *d, const char *name, const struct volume_optio
 		r = snapshot_name_parse(opts->from, &from, err);
 		return r ? r : volumes_clone(d, from.volume, from.snapshot, name, &rest, ret, err);
 	}
+	AUTO_INTENT intent = intent_begin(d, INTENT_NAME, NODE_ROOT, name);
+
 	r = volume_create(d->store, name, opts, &made.volume, err);
 	if (r)
 		return r;
@@ -124,6 +127,8 @@ int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct vo
 		r = refuse_open_files(d, &v, err);
 	if (r)
 		return r;
+	AUTO_INTENT intent = intent_begin(d, INTENT_NAME, NODE_ROOT, name);
+
 	r = volume_remove(d->store, name, forced ? VOLUME_REMOVE_FORCE : 0, err);
 	if (r == -EBUSY && v.open_writers && !forced)
 		holders_name_writers(d, name, v.id, "stop it, or remove with --force", err);
@@ -149,6 +154,9 @@ int volumes_rename(struct daemon *d, const char *name, const char *new_name, str
 		r = refuse_uses(d, &v, "the engine knows it by that name: remove the container first", err);
 	if (!r && v.tmpfs)
 		r = err_set(err, EOPNOTSUPP, "%s is a tmpfs, which keeps its name", name);
+	AUTO_INTENT from = intent_begin(d, INTENT_NAME, NODE_ROOT, name);
+	AUTO_INTENT to = intent_begin(d, INTENT_NAME, NODE_ROOT, new_name);
+
 	if (!r)
 		r = volume_rename(d->store, name, new_name, err);
 	if (r)
@@ -161,6 +169,7 @@ int volumes_rename(struct daemon *d, const char *name, const char *new_name, str
 int volumes_set(struct daemon *d, const char *name, const struct volume_options *opts, struct volume_info *ret,
 		struct err *err)
 {
+	AUTO_INTENT intent = intent_begin(d, INTENT_NAME, NODE_ROOT, name);
 	int r = volume_set(d->store, name, opts, err);
 
 	if (!r)

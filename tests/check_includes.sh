@@ -51,7 +51,7 @@ for f in $files; do
 	fi
 	engine_command "$f" && rule="store/[a-z]+|tools"
 	# where the daemon's parts are put together
-	[ "$f" = fs/main.c ] && rule="$rule|docker"
+	[ "$f" = fs/daemon.c ] && rule="$rule|docker"
 	while IFS= read -r inc; do
 		[ -n "$inc" ] || continue
 		if [[ $inc != */* ]]; then

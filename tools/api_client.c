@@ -5,12 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
 
 #define PATH_MAX_ENCODED 4096
 #define CONNECT_TIMEOUT_S 10L
+/* How long to ask again when the daemon dies over a question that changes nothing: the next one is there in a moment. */
+#define RETRY_S_MAX 30
+#define RETRY_PAUSE_NS 100000000L
 
 struct api {
 	CURL *curl;
@@ -107,8 +111,11 @@ static int refuse_transport(struct api *api, CURLcode rc, struct err *err)
 	long os = 0;
 
 	(void)curl_easy_getinfo(api->curl, CURLINFO_OS_ERRNO, &os);
-	if (rc != CURLE_COULDNT_CONNECT)
-		return err_set(err, EIO, "varved did not answer the request: %s", curl_easy_strerror(rc));
+	if (rc != CURLE_COULDNT_CONNECT) {
+		err_set(err, ECONNRESET, "varved ended before it answered: %s", curl_easy_strerror(rc));
+		err_hint(err, "look whether it was done before you repeat it: it is done or not, never half");
+		return -ECONNRESET;
+	}
 	if (os == EACCES || os == EPERM) {
 		err_set(err, EACCES, "no permission to speak to varved on %s", api->socket);
 		err_hint(err, "run varve as root, or have varved started with --api-group and be in that group");
@@ -128,7 +135,7 @@ static int refuse_answer(const json_t *answer, long status, struct err *err)
 	return -err->code;
 }
 
-static int perform(struct api *api, const char *method, const char *url, const char *text, struct buf *answer,
+static int perform_once(struct api *api, const char *method, const char *url, const char *text, struct buf *answer,
 		   long *ret_status, struct err *err)
 {
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
@@ -157,6 +164,24 @@ static int perform(struct api *api, const char *method, const char *url, const c
 		return refuse_transport(api, rc, err);
 	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, ret_status);
 	return 0;
+}
+
+/* Another daemon takes over where one has died, and listens on the same socket. What changes nothing is asked again. */
+static int perform(struct api *api, const char *method, const char *url, const char *text, struct buf *answer,
+		   long *ret_status, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = RETRY_PAUSE_NS};
+	time_t until = time(NULL) + RETRY_S_MAX;
+	int rc;
+
+	for (;;) {
+		rc = perform_once(api, method, url, text, answer, ret_status, err);
+		if (rc != -ECONNRESET || strcmp(method, "GET") != 0 || time(NULL) > until)
+			return rc;
+		buf_reset(answer);
+		*err = (struct err){0};
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 int api_call(struct api *api, const char *method, json_t *body, json_t **ret, struct err *err, const char *path, ...)

@@ -49,6 +49,9 @@ static int status_run(struct cli *cli, const struct args *args, struct err *err)
 		       (long long)api_int(answer, "pid"),
 		       format_uptime(a, (uint64_t)api_int(answer, "uptime_us") / 1000000));
 	print_line("Daemon", text);
+	print_line("Takeover", json_is_true(json_object_get(json_object_get(answer, "takeover"), "possible"))
+				       ? "possible: the mount outlives the daemon"
+				       : "not possible: the mount ends with the daemon");
 	print_line("Store", api_str(answer, "store"));
 	print_line("Mount", api_str(answer, "mount"));
 	print_space(cli, json_object_get(answer, "space"));

@@ -3,7 +3,8 @@
 #   harness_start            makes the store and mounts it: $WORK (scratch), $STORE, $MNT
 #   harness_stop             SIGTERM to the daemon: everything flushed, cleanly unmounted
 #   harness_mount            starts the daemon again
-#   harness_kill             kill -9
+#   harness_kill             kill -9 of supervisor and daemon: nothing in memory survives
+#   harness_kill_daemon      kill -9 of the daemon alone; returns once the next one serves
 #   expect 'what' cmd…       the command succeeds           expect_fail 'what' cmd…   it fails
 #   expect_eq 'what' A B     two strings are equal          fail 'what'               an outright failure
 #   skip 'why'               ends the script: this machine cannot run it
@@ -136,11 +137,23 @@ harness_stop() {
 	rm -f "$PIDFILE"
 }
 
+# The daemon proper, the supervisor's child.
+harness_daemon() { pgrep -P "$(harness_pid)" -o; }
+
 harness_kill() {
 	local pid
 	pid=$(harness_pid)
+	# Both at once: the daemon would end in order when its supervisor does, and the supervisor start another.
+	[ -z "$pid" ] || kill -KILL "$pid" $(pgrep -P "$pid") 2>/dev/null
 	[ -z "$pid" ] || end_pid "$pid" KILL
 	rm -f "$PIDFILE"
+}
+
+harness_kill_daemon() {
+	local pid
+	pid=$(harness_daemon) || return 1
+	kill -KILL "$pid" || return 1
+	[ "$(json_field pid status 2>/dev/null)" != "$pid" ]
 }
 
 harness_exit() {
@@ -157,7 +170,7 @@ harness_exit() {
 	cd / || true
 	pid=$(harness_pid)
 	if [ -n "$pid" ]; then
-		end_pid "$pid" TERM || end_pid "$pid" KILL
+		end_pid "$pid" TERM || harness_kill
 	fi
 	umount -l "$MNT" 2>/dev/null
 	if [ "$FAILED" -gt 0 ] && [ -s "$LOG" ]; then
