@@ -35,6 +35,7 @@ static const struct route {
 	{"POST", "v1/push", api_push},
 	{"POST", "v1/pull", api_pull},
 	{"POST", "v1/gc", api_gc},
+	{"POST", "v1/upgrade", api_upgrade},
 	{"POST", "v1/check", api_check},
 	{"GET", "v1/jobs/*", api_job},
 	{"DELETE", "v1/jobs/*", api_job_cancel},

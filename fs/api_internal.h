@@ -33,6 +33,7 @@ typedef int (*api_route)(struct api *api, const struct api_request *r, struct ap
 
 int api_status(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_df(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_upgrade(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_gc(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_check(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_job_cancel(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);

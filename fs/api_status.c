@@ -2,12 +2,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "fs/api_internal.h"
+#include "fs/control.h"
 #include "store/base/cleanup.h"
 #include "store/maint/check.h"
 
@@ -90,6 +93,44 @@ int api_status(struct api *api, const struct api_request *r, struct api_answer *
 				    "volumes", (json_int_t)space.volumes, "snapshots", (json_int_t)space.snapshots,
 				    "counters", json_counters(d->store), "space", api_json_space(&space)),
 			  200, err);
+}
+
+/* The file that this process was started from, or what has taken its place. */
+static int own_program(char ret[PATH_MAX])
+{
+	static const char deleted[] = " (deleted)";
+	ssize_t n = readlink("/proc/self/exe", ret, PATH_MAX - 1);
+
+	if (n <= 0)
+		return -errno;
+	if (n > (ssize_t)sizeof deleted && !memcmp(ret + n - (sizeof deleted - 1), deleted, sizeof deleted - 1))
+		n -= (ssize_t)sizeof deleted - 1;
+	ret[n] = '\0';
+	return 0;
+}
+
+/* The supervisor does the rest, and the answer is on its way before it begins. */
+int api_upgrade(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	const struct handover *h = &api->d->handover;
+	char program[PATH_MAX];
+	const char *wanted = "";
+	json_int_t count = h->state->upgrade.count;
+	int bad = api_unpack(r, err, "{s?s}", "program", &wanted);
+
+	if (bad)
+		return bad;
+	if (*wanted && *wanted != '/')
+		return err_set(err, EINVAL, "the program's path is not absolute: %s", wanted);
+	bad = *wanted ? 0 : own_program(program);
+	if (!bad)
+		bad = control_send(h->control_fd, CONTROL_UPGRADE, *wanted ? wanted : program, -1);
+	if (bad)
+		return err_set(err, -bad, "the upgrade cannot begin: %s", err_name(-bad));
+	return api_answer(ret,
+			  json_pack("{s:s,s:s,s:I}", "version", VARVE_VERSION, "program", *wanted ? wanted : program,
+				    "count", count),
+			  202, err);
 }
 
 int api_df(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)

@@ -1,9 +1,11 @@
 #include "fs/http.h"
 
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/base/buf.h"
@@ -11,9 +13,11 @@
 #include "store/base/log.h"
 
 #define CONNECTIONS_MAX 64
+#define ANSWER_MS_MAX 60000
 
 struct http_server {
 	struct http_options o;
+	_Atomic unsigned requests; /* begun, and their answers not yet sent */
 	struct MHD_Daemon *mhd;
 };
 
@@ -71,7 +75,10 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	(void)version;
 	if (!a) {
 		*state = calloc(1, sizeof *a);
-		return *state ? MHD_YES : MHD_NO;
+		if (!*state)
+			return MHD_NO;
+		(void)atomic_fetch_add(&h->requests, 1);
+		return MHD_YES;
 	}
 	if (*data_len) {
 		if (a->body.len + *data_len > HTTP_BODY_MAX)
@@ -98,12 +105,13 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 
 static void on_completed(void *arg, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode how)
 {
+	struct http_server *h = arg;
 	struct arriving *a = *state;
 
-	(void)arg;
 	(void)c;
 	(void)how;
 	if (a) {
+		(void)atomic_fetch_sub(&h->requests, 1);
 		buf_free(&a->body);
 		free(a);
 	}
@@ -138,7 +146,7 @@ int http_start(const struct http_options *o, struct http_server **ret, struct er
 				  0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 				  MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
 				  MHD_OPTION_CONNECTION_TIMEOUT, o->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED,
-				  on_completed, NULL, MHD_OPTION_END);
+				  on_completed, h, MHD_OPTION_END);
 	if (!h->mhd) {
 		(void)close(fd);
 		free(h);
@@ -150,12 +158,16 @@ int http_start(const struct http_options *o, struct http_server **ret, struct er
 
 void http_stop(struct http_server *h)
 {
+	unsigned waited_ms = 0;
 	int fd;
 
 	if (!h)
 		return;
 	/* The socket may be another process's too: it is left as it is, not shut down. */
 	fd = MHD_quiesce_daemon(h->mhd);
+	/* It would also cut off answers that are on their way. A client that does not take its answer is not waited for. */
+	while (atomic_load(&h->requests) && waited_ms++ < ANSWER_MS_MAX)
+		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	MHD_stop_daemon(h->mhd);
 	if (fd >= 0)
 		(void)close(fd);

@@ -314,9 +314,9 @@ static void child_ready(struct supervisor *s)
 		s->ready_fd = -1;
 	}
 	if (s->trying) {
-		note_upgrade(s, "");
 		log_info("%s serves; the supervisor becomes it too", s->program);
-		execute(s, ENV_SUPERVISOR, s->child); /* comes back only when that fails, and then things stay as they are */
+		execute(s, ENV_SUPERVISOR, s->child);
+		note_upgrade(s, ""); /* that failed: the daemon is the new one all the same */
 	}
 	if (s->stopping)
 		stop_child(s);
@@ -505,6 +505,8 @@ int supervisor_resume(const struct options *o, char **argv, const char *start_di
 	log_set_dest(o->log_dest, "varved");
 	if (ret > 0)
 		ret = handover_map(&s.h, sizeof(struct handover_state));
+	if (!ret)
+		note_upgrade(&s, "");
 	if (!ret)
 		ret = prepare(&s);
 	if (ret)

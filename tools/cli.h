@@ -53,6 +53,7 @@ extern const struct command cmd_gc;
 extern const struct command cmd_push;
 extern const struct command cmd_pull;
 extern const struct command cmd_restore;
+extern const struct command cmd_upgrade;
 extern const struct command cmd_repo;
 
 #endif
