@@ -278,16 +278,57 @@ static int read_count(sqlite3_stmt *st, void *ret)
 	return 0;
 }
 
-int snapshot_clones(struct meta *m, int64_t branch, int64_t epoch, unsigned *ret)
+/* One row of a statement of two integers (the second may be one too many); -ENOENT. */
+static int read_by_two(struct meta *m, enum sql_id id, int64_t a, int64_t b, int (*read)(sqlite3_stmt *st, void *ret), void *ret)
 {
 	sqlite3_stmt *st;
-	int err = sql_stmt(m, SQL_SNAPSHOT_CLONES, &st);
+	int err = sql_stmt(m, id, &st);
 
 	if (err)
 		return err;
-	(void)sqlite3_bind_int64(st, 1, branch);
-	(void)sqlite3_bind_int64(st, 2, epoch);
+	(void)sqlite3_bind_int64(st, 1, a);
+	if (sqlite3_bind_parameter_count(st) > 1)
+		(void)sqlite3_bind_int64(st, 2, b);
+	return missing(read_one(m, st, read, ret));
+}
+
+int snapshot_newest(struct meta *m, int64_t volume, unsigned *ret_n, struct snapshot_row *ret)
+{
+	unsigned n;
+	int err = read_by_two(m, SQL_SNAPSHOT_COUNT, volume, 0, read_count, &n);
+
+	if (!err && n)
+		err = read_by_two(m, SQL_SNAPSHOT_NEWEST, volume, 0, read_snapshot, ret);
+	if (!err)
+		*ret_n = n;
+	return err;
+}
+
+int snapshot_named(struct meta *m, int64_t volume, const char *name, unsigned *ret)
+{
+	sqlite3_stmt *st;
+	int err = sql_stmt(m, SQL_SNAPSHOT_NAMED, &st);
+
+	if (err)
+		return err;
+	(void)sqlite3_bind_int64(st, 1, volume);
+	(void)sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
 	return missing(read_one(m, st, read_count, ret));
+}
+
+int snapshot_of_view(struct meta *m, int64_t branch, int64_t epoch, struct snapshot_row *ret)
+{
+	return read_by_two(m, SQL_SNAPSHOT_OF_VIEW, branch, epoch, read_snapshot, ret);
+}
+
+int snapshot_surplus(struct meta *m, int64_t volume, unsigned keep, struct snapshot_row *ret)
+{
+	return read_by_two(m, SQL_SNAPSHOT_SURPLUS, volume, keep, read_snapshot, ret);
+}
+
+int snapshot_clones(struct meta *m, int64_t branch, int64_t epoch, unsigned *ret)
+{
+	return read_by_two(m, SQL_SNAPSHOT_CLONES, branch, epoch, read_count, ret);
 }
 
 static int read_number(sqlite3_stmt *st, void *ret)

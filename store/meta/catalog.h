@@ -57,6 +57,14 @@ int snapshot_delete(struct meta *m, int64_t id);
 int snapshot_next(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret);
 /* The same with pins: snapshots whose name begins with '@', which no user can give, and which no listing shows. */
 int snapshot_next_any(struct meta *m, int64_t volume, int64_t created, int64_t id, struct snapshot_row *ret);
+/* How many of them a volume has, pins not counted, and the last one's row; *ret_n 0: no row. */
+int snapshot_newest(struct meta *m, int64_t volume, unsigned *ret_n, struct snapshot_row *ret);
+/* How many there are of NAME and "NAME-…" (and NAME with what sorts before '-'). */
+int snapshot_named(struct meta *m, int64_t volume, const char *name, unsigned *ret);
+/* The one that is this view; -ENOENT. Never a pin. */
+int snapshot_of_view(struct meta *m, int64_t branch, int64_t epoch, struct snapshot_row *ret);
+/* The oldest automatic one that is not held, when the volume has more than `keep` such; else -ENOENT. */
+int snapshot_surplus(struct meta *m, int64_t volume, unsigned keep, struct snapshot_row *ret);
 /* How many branches were forked from this view. */
 int snapshot_clones(struct meta *m, int64_t branch, int64_t epoch, unsigned *ret);
 

@@ -96,6 +96,14 @@ SQL(SNAPSHOT_BY_NAME, "SELECT * FROM snapshot WHERE volume=?1 AND name=?2")
 SQL(SNAPSHOT_BY_ID, "SELECT * FROM snapshot WHERE id=?1")
 SQL(SNAPSHOT_NEXT, "SELECT * FROM snapshot WHERE volume=?1 AND (created,id)>(?2,?3) AND substr(name,1,1)<>'@' ORDER BY created, id LIMIT 1")
 SQL(SNAPSHOT_NEXT_ANY, "SELECT * FROM snapshot WHERE volume=?1 AND (created,id)>(?2,?3) ORDER BY created, id LIMIT 1")
+SQL(SNAPSHOT_COUNT, "SELECT count(*) FROM snapshot WHERE volume=?1 AND substr(name,1,1)<>'@'")
+SQL(SNAPSHOT_NEWEST, "SELECT * FROM snapshot WHERE volume=?1 AND substr(name,1,1)<>'@' ORDER BY created DESC, id DESC LIMIT 1")
+/* What begins with a name and is that name, or goes on with '-' (the character before '.') or one before that */
+SQL(SNAPSHOT_NAMED, "SELECT count(*) FROM snapshot WHERE volume=?1 AND name>=?2 AND name<?2||'.'")
+SQL(SNAPSHOT_OF_VIEW, "SELECT * FROM snapshot INDEXED BY snapshot_view WHERE branch=?1 AND epoch=?2 AND substr(name,1,1)<>'@' ORDER BY id LIMIT 1")
+/* Automatic and not held: flags 1 and not 2 */
+SQL(SNAPSHOT_SURPLUS, "SELECT * FROM snapshot WHERE volume=?1 AND flags&3=1 AND substr(name,1,1)<>'@' AND ?2<(SELECT count(*) FROM snapshot"
+		      " WHERE volume=?1 AND flags&3=1 AND substr(name,1,1)<>'@') ORDER BY created, id LIMIT 1")
 SQL(SNAPSHOT_CLONES, "SELECT count(*) FROM branch WHERE parent=?1 AND fork_epoch=?2")
 SQL(NUMBER_GET, "SELECT * FROM number WHERE number=?1")
 SQL(NUMBER_NEXT, "SELECT * FROM number WHERE number>?1 ORDER BY number LIMIT 1")

@@ -25,20 +25,12 @@ static int retire_head(struct tx *tx, struct volume_row *vol, struct branch *old
 
 static int expire_automatic(struct tx *tx, int64_t volume)
 {
-	struct store *s = tx->s;
-	struct snapshot_row snap = {0}, oldest = {0};
-	unsigned n = 0;
-	int r;
+	struct snapshot_row oldest;
+	int r = snapshot_surplus(tx->s->meta, volume, AUTO_SNAPSHOTS_KEPT, &oldest);
 
-	while (!(r = snapshot_next(s->meta, volume, snap.created, snap.id, &snap))) {
-		if (!(snap.flags & SNAPSHOT_AUTO) || (snap.flags & SNAPSHOT_HELD))
-			continue;
-		if (!n++)
-			oldest = snap;
-	}
-	if (r < 0)
-		return r;
-	return n > AUTO_SNAPSHOTS_KEPT ? snapshot_drop(tx, &oldest) : 0;
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return snapshot_drop(tx, &oldest);
 }
 
 static int switch_head(struct tx *tx, struct volume_row *vol, struct branch *b, int64_t epoch)

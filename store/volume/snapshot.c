@@ -44,13 +44,16 @@ void snapshot_default_name(struct store *s, const struct volume_row *vol, const 
 	struct snapshot_row snap;
 	char stamp[32];
 	struct tm tm;
-	unsigned n;
+	unsigned n = 0;
 
 	(void)gmtime_r(&seconds, &tm);
 	(void)strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
 	(void)snprintf(out, VOLUME_NAME_MAX + 1, "%s%s", prefix, stamp);
-	for (n = 2; !snapshot_by_name(s->meta, vol->id, out, &snap); n++)
-		(void)snprintf(out, VOLUME_NAME_MAX + 1, "%s%s-%u", prefix, stamp, n);
+	/* Several within a second: "-2" and so on, begun behind those that there are. */
+	if (snapshot_named(s->meta, vol->id, out, &n))
+		n = 0;
+	while (!snapshot_by_name(s->meta, vol->id, out, &snap))
+		(void)snprintf(out, VOLUME_NAME_MAX + 1, "%s%s-%u", prefix, stamp, ++n);
 }
 
 /* The epoch has been ended: a row that pins what the volume showed. */

@@ -104,31 +104,27 @@ int volume_open_writers(struct store *s, int64_t volume_id, unsigned *ret)
 }
 
 /* "VOLUME@SNAPSHOT" that a branch was forked from, when it still has that name. */
-static void find_origin(struct store *s, const struct branch *b, char *out, size_t size)
+static int find_origin(struct store *s, const struct branch *b, char *out, size_t size)
 {
+	struct snapshot_row snap;
 	struct volume_row vol;
-	char after[VOLUME_NAME_MAX + 1] = "";
-	bool found = false;
+	int r = b->origin_branch ? snapshot_of_view(s->meta, b->origin_branch, b->origin_epoch, &snap) : -ENOENT;
 
 	out[0] = 0;
-	if (!b->origin_branch)
-		return;
-	while (!found && !volume_next(s->meta, after, &vol)) {
-		struct snapshot_row snap = {0};
-
-		while (!found && !snapshot_next(s->meta, vol.id, snap.created, snap.id, &snap))
-			found = snap.branch == b->origin_branch && snap.epoch == b->origin_epoch;
-		if (found)
-			(void)snprintf(out, size, "%s@%s", vol.name, snap.name);
-		(void)snprintf(after, sizeof after, "%s", vol.name);
-		volume_row_free(&vol);
-	}
+	if (!r)
+		r = volume_by_id(s->meta, snap.volume, &vol);
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	if (!vol.hidden)
+		(void)snprintf(out, size, "%s@%s", vol.name, snap.name);
+	volume_row_free(&vol);
+	return 0;
 }
 
 int volume_fill(struct store *s, const struct volume_row *vol, struct volume_info *ret)
 {
 	const struct branch *b = branch_get(s->meta, vol->branch);
-	struct snapshot_row snap = {0};
+	struct snapshot_row snap;
 	int r;
 
 	if (!b)
@@ -149,12 +145,10 @@ int volume_fill(struct store *s, const struct volume_row *vol, struct volume_inf
 	r = volume_open_writers(s, vol->id, &ret->open_writers);
 	if (r)
 		return r;
-	while (!(r = snapshot_next(s->meta, vol->id, snap.created, snap.id, &snap))) {
-		ret->snapshots++;
+	r = snapshot_newest(s->meta, vol->id, &ret->snapshots, &snap);
+	if (!r && ret->snapshots)
 		(void)snprintf(ret->newest_snapshot, sizeof ret->newest_snapshot, "%s", snap.name);
-	}
-	find_origin(s, b, ret->origin, sizeof ret->origin);
-	return r < 0 ? r : 0;
+	return r ? r : find_origin(s, b, ret->origin, sizeof ret->origin);
 }
 
 void volume_apply_options(struct volume_row *vol, const struct volume_options *opts)

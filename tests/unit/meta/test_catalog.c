@@ -187,6 +187,51 @@ static void test_snapshot_name_taken(void **state)
 	fixture_close(&f);
 }
 
+static void put_automatic(struct fixture *f, int64_t id, const char *name, int64_t created, uint32_t flags)
+{
+	struct snapshot_row s = {.id = id, .volume = 1, .branch = 1, .epoch = id, .created = created, .flags = flags};
+
+	(void)snprintf(s.name, sizeof s.name, "%s", name);
+	assert_int_equal(snapshot_put(f->m, &s), 0);
+}
+
+/* What is asked of a volume's snapshots as a whole; pins never count. */
+static void test_snapshots_of_volume(void **state)
+{
+	struct fixture f;
+	struct snapshot_row got;
+	unsigned n = 9;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(snapshot_newest(f.m, 1, &n, &got), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(snapshot_surplus(f.m, 1, 0, &got), -ENOENT);
+	put_snapshot(&f, 10, 1, "mine", 100, 0);
+	put_automatic(&f, 11, "pre-x", 300, SNAPSHOT_AUTO);
+	put_automatic(&f, 12, "pre-x-2", 200, SNAPSHOT_AUTO | SNAPSHOT_HELD);
+	put_automatic(&f, 13, "pre-x-3", 200, SNAPSHOT_AUTO);
+	put_automatic(&f, 14, "@pin", 1, SNAPSHOT_AUTO);
+	put_automatic(&f, 15, "@late", 900, 0);
+	assert_int_equal(snapshot_newest(f.m, 1, &n, &got), 0);
+	assert_int_equal(n, 4);
+	assert_int_equal(got.id, 11);
+	assert_int_equal(snapshot_surplus(f.m, 1, 1, &got), 0);
+	assert_int_equal(got.id, 13);
+	assert_int_equal(snapshot_surplus(f.m, 1, 2, &got), -ENOENT);
+	assert_int_equal(snapshot_named(f.m, 1, "pre-x", &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(snapshot_named(f.m, 1, "pre", &n), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(snapshot_named(f.m, 1, "min", &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(snapshot_of_view(f.m, 1, 12, &got), 0);
+	assert_string_equal(got.name, "pre-x-2");
+	assert_int_equal(snapshot_of_view(f.m, 1, 14, &got), -ENOENT);
+	assert_int_equal(snapshot_of_view(f.m, 2, 12, &got), -ENOENT);
+	end(&f);
+}
+
 static void test_clones(void **state)
 {
 	struct fixture f;
@@ -256,7 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_volume),		  cmocka_unit_test(test_volume_order), cmocka_unit_test(test_volume_hidden), cmocka_unit_test(test_snapshot),
-		cmocka_unit_test(test_snapshot_name_taken), cmocka_unit_test(test_clones),     cmocka_unit_test(test_number),
+		cmocka_unit_test(test_snapshot_name_taken), cmocka_unit_test(test_snapshots_of_volume), cmocka_unit_test(test_clones),     cmocka_unit_test(test_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
