@@ -13,6 +13,7 @@
 #include "fs/control.h"
 #include "store/base/cleanup.h"
 #include "store/maint/check.h"
+#include "store/maint/gc.h"
 
 static uint64_t resident_bytes(void)
 {
@@ -144,27 +145,50 @@ int api_df(struct api *api, const struct api_request *r, struct api_answer *ret,
 	return api_answer(ret, api_json_space(&space), 200, err);
 }
 
+static void gc_progress(void *arg, double part)
+{
+	job_progress(arg, part);
+}
+
+static bool gc_cancelled(void *arg)
+{
+	return job_cancelled(arg);
+}
+
+static int gc_job(void *arg, struct job *job, json_t **ret, struct err *err)
+{
+	const struct gc_watch watch = {job, gc_progress, gc_cancelled};
+	struct gc_result result = {0};
+	int bad = gc_run(*(struct store **)arg, &watch, &result, err);
+
+	if (bad)
+		return bad;
+	*ret = json_pack("{s:I,s:I,s:I}", "freed_bytes", (json_int_t)result.freed_bytes, "moved_bytes",
+			 (json_int_t)result.moved_bytes, "rows", (json_int_t)result.rows);
+	return *ret ? 0 : err_set(err, ENOMEM, "out of memory");
+}
+
+/* Starts a job, and answers with it. */
+static int start(struct api *api, const char *kind, job_fn fn, void *arg, struct api_answer *ret, struct err *err)
+{
+	json_t *job;
+	uint64_t id;
+	int bad = jobs_start(api->jobs, kind, fn, arg, &id, err);
+
+	if (!bad)
+		bad = jobs_get(api->jobs, id, &job, err);
+	return bad ? bad : api_answer(ret, json_pack("{s:o}", "job", job), 202, err);
+}
+
 int api_gc(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
-	const struct stats *stats = store_stats(api->d->store);
-	uint64_t before = stats_get(&stats->bytes_punched);
-	bool more = true;
-	int bad = 0;
+	struct store **arg = malloc(sizeof(struct store *));
 
 	(void)r;
-	/* What was freed a moment ago is given back only after a commit. */
-	while (!bad && more) {
-		bad = store_maintain(api->d->store, &more);
-		if (!bad && !more)
-			bad = store_commit(api->d->store);
-		if (!bad && !more)
-			bad = store_maintain(api->d->store, &more);
-	}
-	if (bad)
-		return err_set(err, -bad, "collecting: %s", err_name(-bad));
-	return api_answer(ret,
-			  json_pack("{s:I}", "freed_bytes", (json_int_t)(stats_get(&stats->bytes_punched) - before)),
-			  200, err);
+	if (!arg)
+		return err_set(err, ENOMEM, "out of memory");
+	*arg = api->d->store;
+	return start(api, "gc", gc_job, arg, ret, err);
 }
 
 struct check_arg {
@@ -206,8 +230,6 @@ static int check_run(void *arg, struct job *job, json_t **ret, struct err *err)
 int api_check(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
 	struct check_arg *arg;
-	uint64_t id;
-	json_t *job;
 	int bad, data = 0;
 
 	bad = api_unpack(r, err, "{s?b}", "data", &data);
@@ -217,12 +239,7 @@ int api_check(struct api *api, const struct api_request *r, struct api_answer *r
 	if (!arg)
 		return err_set(err, ENOMEM, "out of memory");
 	*arg = (struct check_arg){api->d->store, data ? CHECK_DATA : 0};
-	bad = jobs_start(api->jobs, "check", check_run, arg, &id, err);
-	if (!bad)
-		bad = jobs_get(api->jobs, id, &job, err);
-	if (bad)
-		return bad;
-	return api_answer(ret, json_pack("{s:o}", "job", job), 202, err);
+	return start(api, "check", check_run, arg, ret, err);
 }
 
 static int job_id(const struct api_request *r, uint64_t *ret, struct err *err)

@@ -116,19 +116,26 @@ static int check_run(struct cli *cli, const struct args *args, struct err *err)
 	return rc;
 }
 
-static int gc_run(struct cli *cli, const struct args *args, struct err *err)
+static int collect(struct cli *cli, const struct args *args, struct err *err)
 {
 	json_auto_t *answer = NULL;
-	char size[FORMAT_MAX];
+	json_auto_t *result = NULL;
+	json_auto_t *messages = NULL;
+	char freed[FORMAT_MAX], moved[FORMAT_MAX];
 	int rc = api_call(cli->api, "POST", NULL, &answer, err, "/v1/gc");
 
 	(void)args;
+	if (rc == 0)
+		rc = job_wait(cli, "Collecting", answer, &result, &messages, err);
 	if (rc < 0)
 		return rc;
-	if (cli->flags & CLI_JSON)
-		output_json(answer);
-	else
-		(void)printf("Freed %s\n", output_size(cli, size, api_int(answer, "freed_bytes")));
+	if (cli->flags & CLI_JSON) {
+		output_json(result);
+		return 0;
+	}
+	(void)printf("Freed %s\n", output_size(cli, freed, api_int(result, "freed_bytes")));
+	if (api_int(result, "moved_bytes"))
+		output_note(cli, "Moved %s for it, which live on elsewhere", output_size(cli, moved, api_int(result, "moved_bytes")));
 	return 0;
 }
 
@@ -151,9 +158,10 @@ const struct command cmd_check = {
 
 const struct command cmd_gc = {
 	.name = "gc",
-	.fn = gc_run,
+	.fn = collect,
 	.synopsis = "",
 	.help = "finish freeing what was removed, now",
-	.details = "The daemon does this by itself in the background.",
+	.details = "The daemon does this by itself in the background, but for what died in the packs that it is\n"
+		   "writing to. Says how much of the host filesystem was given back.",
 	.also = "prune trim collect",
 };

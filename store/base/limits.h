@@ -33,6 +33,10 @@
 #define COMMIT_INTERVAL_MS 5000
 #define WAL_SIZE_MAX (64 * MIB) /* SQLite's WAL starts over beyond this; a quarter of it is worth a checkpoint */
 
+#define COMPACT_DEAD_MIN (64 * KIB) /* dead bytes of a pack that cannot be punched: less is not worth a compaction, */
+#define COMPACT_DEAD_PERCENT 20     /* nor are they when they are fewer of what it takes */
+#define HOST_RESERVE (64 * MIB) /* of the host filesystem, kept for metadata and deletions */
+
 /* Metadata */
 #define LINEAGE_FLATTEN_DEPTH 16
 #define NODE_INO_BITS 40 /* node id = (number << 40) | ino */

@@ -24,4 +24,7 @@ struct chunk_store {
 int chunk_store_read_with(struct chunk_store *cs, struct compress_ctx *ctx, const struct chunk_loc *loc, void *out,
 			  bool nowait);
 
+/* The bytes of a valid location's record, header and payload, unchecked. */
+int chunk_store_read_record(struct chunk_store *cs, const struct chunk_loc *loc, void *out);
+
 #endif

@@ -117,6 +117,17 @@ static int read_payload(struct chunk_store *cs, const struct chunk_loc *loc, voi
 	return ret == -ENODATA ? -ECORRUPT : ret;
 }
 
+int chunk_store_read_record(struct chunk_store *cs, const struct chunk_loc *loc, void *out)
+{
+	const struct chunk_loc record = {
+		.pack = loc->pack,
+		.off = loc->off - CHUNK_RECORD_HEADER_LEN,
+		.stored_len = loc->stored_len + CHUNK_RECORD_HEADER_LEN,
+	};
+
+	return read_payload(cs, &record, out, false);
+}
+
 static int read_checked(struct chunk_store *cs, struct compress_ctx *ctx, const struct chunk_loc *loc, void *out,
 			bool nowait)
 {
@@ -195,12 +206,12 @@ static uint64_t block_size(const struct stat *st)
 	return size >= ST_BLOCK && (size & (size - 1)) == 0 ? size : BLOCK_SIZE_DEFAULT;
 }
 
-int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint64_t len)
+int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint64_t end)
 {
 	char name[PACK_NAME_LEN + 1];
 	AUTO_CLOSE int fd = -1;
 	uint64_t block, from, to;
-	struct stat st;
+	struct stat st, now;
 	int ret;
 
 	pack_name(pack, name);
@@ -211,25 +222,28 @@ int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint6
 		return -errno;
 	block = block_size(&st);
 	from = (off + block - 1) / block * block;
-	to = (off + len) / block * block;
+	to = end < (uint64_t)st.st_size ? end / block * block : ((uint64_t)st.st_size + block - 1) / block * block;
 	if (to <= from)
 		return 0;
 	ret = io_punch(IO_PACK, fd, (off_t)from, (off_t)(to - from));
-	if (!ret)
-		stats_add(&cs->stats->bytes_punched, to - from);
+	if (!ret && fstat(fd, &now) == 0 && now.st_blocks < st.st_blocks)
+		stats_add(&cs->stats->bytes_punched, (uint64_t)(st.st_blocks - now.st_blocks) * ST_BLOCK);
 	return ret;
 }
 
 int chunk_store_remove_pack(struct chunk_store *cs, uint32_t pack)
 {
 	char name[PACK_NAME_LEN + 1];
+	struct stat st = {0};
 	int ret;
 
 	pack_name(pack, name);
+	(void)fstatat(cs->packs_fd, name, &st, AT_SYMLINK_NOFOLLOW);
 	ret = io_unlinkat(IO_PACK, cs->packs_fd, name);
 	if (ret && ret != -ENOENT)
 		return ret;
 	pack_cache_forget(cs->packs, pack);
+	stats_add(&cs->stats->bytes_punched, (uint64_t)st.st_blocks * ST_BLOCK);
 	return 0;
 }
 
@@ -282,6 +296,25 @@ int chunk_store_disk_usage(struct chunk_store *cs, uint64_t *ret_bytes)
 	if (!ret)
 		*ret_bytes = total;
 	return ret;
+}
+
+struct each {
+	int (*fn)(void *arg, uint32_t pack, uint64_t bytes);
+	void *arg;
+};
+
+static int tell_pack(struct chunk_store *cs, uint32_t id, const struct stat *st, void *arg)
+{
+	const struct each *each = arg;
+	uint64_t bytes = (uint64_t)st->st_blocks * ST_BLOCK;
+
+	(void)cs;
+	return each->fn(each->arg, id, bytes < (uint64_t)st->st_size ? bytes : (uint64_t)st->st_size);
+}
+
+int chunk_store_each_pack(struct chunk_store *cs, int (*fn)(void *arg, uint32_t pack, uint64_t bytes), void *arg)
+{
+	return each_pack(cs, tell_pack, &(struct each){fn, arg});
 }
 
 /* A writer that died left blocks reserved beyond the end of its pack: truncation to the size it has gives them back. */

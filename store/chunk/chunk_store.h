@@ -69,12 +69,15 @@ int chunk_store_write_again(struct chunk_store *cs, const struct chunk_loc *loc)
 /* Makes all that was written to a pack durable, by whomever. */
 int chunk_store_sync_pack(struct chunk_store *cs, uint32_t pack);
 
-/* Gives the host filesystem back the payload and header of dead records: [off, off+len) of the pack as the caller
- * merged it, rounded inward to blocks. A pack that is gone counts as done; -EOPNOTSUPP where the filesystem cannot.
- * Never called for a pack that a writer is appending to. */
-int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint64_t len);
+/* Gives the host filesystem back the payloads and headers of dead records: [off, end) of the pack as the caller merged it, rounded
+ * inward to blocks, and at the file's end (end may be beyond it) outward. A pack that is gone counts as done; -EOPNOTSUPP where the
+ * filesystem cannot. Never called for a pack that a writer is appending to. */
+int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint64_t end);
 /* Removes a pack that holds nothing alive; -ENOENT counts as done. */
 int chunk_store_remove_pack(struct chunk_store *cs, uint32_t pack);
+/* Calls fn with every pack file there is, and the bytes that it takes of the host filesystem, but not more than its length. fn may remove
+ * packs. Ends with what fn returns, if that is not 0. */
+int chunk_store_each_pack(struct chunk_store *cs, int (*fn)(void *arg, uint32_t pack, uint64_t bytes), void *arg);
 /* Bytes that packs take on the host filesystem (st_blocks). */
 int chunk_store_disk_usage(struct chunk_store *cs, uint64_t *ret_bytes);
 /* The record header's length: a dead chunk's record is [loc.off - header, loc.off + loc.stored_len). */
@@ -126,6 +129,12 @@ struct chunk_span {
 };
 int chunk_writer_add(struct chunk_writer *w, const struct chunk_owner *owner, const struct chunk_span *spans,
 		     size_t nspans, unsigned flags, int level, int (*emit)(void *arg, const struct chunk_piece *piece), void *arg);
+/* Appends a record as another pack has it, payload untouched, so that the chunk can live there. >0 when it cannot be read or is damaged
+ * (counted): it had better stay where it is, and nothing else has happened. Not found by chunk_writer_add, and one call does not
+ * see another's. */
+int chunk_writer_copy(struct chunk_writer *w, const struct chunk_loc *from, struct chunk_loc *ret);
+/* Syncs, and goes on in a new pack, so that dead records of this one can be punched. */
+int chunk_writer_end_pack(struct chunk_writer *w);
 /* Writes out what was gathered (no sync). Pieces are readable through chunk_store_read from here on. */
 int chunk_writer_flush(struct chunk_writer *w);
 /* Flushes, then fdatasyncs every pack that has unsynced records. */
@@ -141,5 +150,7 @@ void chunk_writer_batch_end(struct chunk_writer *w);
 bool chunk_writer_dirty(const struct chunk_writer *w);
 /* The pack being appended to (0 when none): punching and compaction leave it alone. Any thread. */
 uint32_t chunk_writer_pack(const struct chunk_writer *w);
+/* The length that pack has or will have. */
+uint64_t chunk_writer_end(const struct chunk_writer *w);
 
 #endif

@@ -38,6 +38,7 @@ struct chunk_writer {
 	size_t gathered;
 	uint8_t *joined;    /* CHUNK_LEN_MAX: a chunk that lies across spans */
 	uint8_t *candidate; /* CHUNK_LEN_MAX: stored bytes to compare with */
+	uint8_t *copied;    /* a record on its way from another pack; made when first wanted */
 };
 
 /* What one call of chunk_writer_add is about. */
@@ -93,6 +94,7 @@ void chunk_writer_free(struct chunk_writer *w)
 	free(w->gather);
 	free(w->joined);
 	free(w->candidate);
+	free(w->copied);
 	free(w);
 }
 
@@ -335,6 +337,57 @@ int chunk_writer_add(struct chunk_writer *w, const struct chunk_owner *owner, co
 	return ret;
 }
 
+/* Reads a record, header and all, and proves its content. */
+static int read_record(struct chunk_writer *w, const struct chunk_loc *loc)
+{
+	const uint8_t *payload = w->copied + CHUNK_RECORD_HEADER_LEN;
+	const void *content = payload;
+	struct chunk_hash hash;
+	int ret = pack_loc_valid(loc) ? chunk_store_read_record(w->cs, loc, w->copied) : -ECORRUPT;
+
+	if (!ret && loc->codec == CHUNK_ZSTD) {
+		ret = compress_expand(w->ctx, payload, loc->stored_len, w->candidate, loc->raw_len);
+		content = w->candidate;
+	}
+	if (ret)
+		return ret;
+	hash = chunk_store_hash(w->cs, content, loc->raw_len);
+	return hash.lo == loc->hash.lo && hash.hi == loc->hash.hi ? 0 : -ECORRUPT;
+}
+
+int chunk_writer_copy(struct chunk_writer *w, const struct chunk_loc *from, struct chunk_loc *ret_loc)
+{
+	size_t len = CHUNK_RECORD_HEADER_LEN + from->stored_len;
+	struct pack_record rec = {0};
+	int ret;
+
+	if (!w->copied)
+		w->copied = malloc(CHUNK_RECORD_HEADER_LEN + CHUNK_LEN_MAX);
+	if (!w->copied)
+		return -ENOMEM;
+	ret = read_record(w, from);
+	if (ret == -ECORRUPT)
+		stats_add(&w->cs->stats->chunks_corrupt, 1);
+	if (ret)
+		return ret == -ENOMEM ? ret : 1;
+	ret = make_room(w, len);
+	if (ret) {
+		writer_abandon(w);
+		return ret;
+	}
+	/* whose it was, and when: a header that does not say is no reason to leave the chunk behind */
+	if (pack_record_parse(w->copied, CHUNK_RECORD_HEADER_LEN, w->cs->secret, &rec))
+		rec = (struct pack_record){0};
+	rec.loc = *from;
+	rec.loc.pack = w->pack->id;
+	rec.loc.off = (uint32_t)(w->pack->end + w->gathered + CHUNK_RECORD_HEADER_LEN);
+	pack_record_encode(&rec, w->cs->secret, w->gather + w->gathered);
+	memcpy(w->gather + w->gathered + CHUNK_RECORD_HEADER_LEN, w->copied + CHUNK_RECORD_HEADER_LEN, from->stored_len);
+	w->gathered += len;
+	*ret_loc = rec.loc;
+	return 0;
+}
+
 int chunk_writer_flush(struct chunk_writer *w)
 {
 	int ret = write_out(w);
@@ -386,6 +439,17 @@ int chunk_writer_sync_or_leave(struct chunk_writer *w)
 	return ret;
 }
 
+int chunk_writer_end_pack(struct chunk_writer *w)
+{
+	int ret = chunk_writer_sync(w);
+
+	if (ret || !w->pack)
+		return ret;
+	pack_free(w->pack);
+	set_pack(w, NULL);
+	return 0;
+}
+
 void chunk_writer_batch_end(struct chunk_writer *w)
 {
 	chunk_batch_clear(w->batch);
@@ -399,4 +463,9 @@ bool chunk_writer_dirty(const struct chunk_writer *w)
 uint32_t chunk_writer_pack(const struct chunk_writer *w)
 {
 	return atomic_load(&w->pack_id);
+}
+
+uint64_t chunk_writer_end(const struct chunk_writer *w)
+{
+	return w->pack ? w->pack->end + w->gathered : 0;
 }

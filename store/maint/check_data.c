@@ -27,8 +27,7 @@ static int chunk_again(struct check *c, uint64_t id, struct chunk_row *ret)
 
 static int read_chunk(struct check *c, const struct chunk_row *row, void *buf)
 {
-	const struct chunk_loc loc = {row->pack,    row->off, row->stored_len, row->raw_len, (enum chunk_codec)row->codec,
-				      {row->hash_lo, row->hash_hi}};
+	const struct chunk_loc loc = chunk_row_loc(row);
 
 	return row->raw_len > CHUNK_LEN_MAX ? -ECORRUPT : chunk_store_read(c->s->chunks, &loc, buf, false);
 }

@@ -56,7 +56,7 @@ static int sums(struct meta *m, void (*fn)(void *arg, const char *line), void *a
 static const enum sql_id statements[] = {
 	SQL_AUDIT_REFS,		  SQL_AUDIT_EXTENT,	     SQL_AUDIT_INODE_VERSIONS, SQL_AUDIT_DIRENT_VERSIONS,
 	SQL_AUDIT_XATTR_VERSIONS, SQL_AUDIT_EXTENT_VERSIONS, SQL_AUDIT_SPACE,	       SQL_AUDIT_VOLUME,
-	SQL_AUDIT_SNAPSHOT,	  SQL_AUDIT_HEAD,
+	SQL_AUDIT_SNAPSHOT,	  SQL_AUDIT_HEAD,	     SQL_AUDIT_PACK,
 };
 #define STATEMENTS (sizeof statements / sizeof *statements)
 

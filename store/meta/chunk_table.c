@@ -194,26 +194,42 @@ int free_delete(struct meta *m, uint32_t pack, uint32_t off)
 	return row_delete(m, T_FREE, key);
 }
 
-int pack_usage_next(struct meta *m, uint32_t pack, struct pack_usage *ret)
+int pack_usage(struct meta *m, uint32_t pack, struct pack_usage *ret)
 {
-	const int64_t none = (int64_t)UINT32_MAX + 1;
 	sqlite3_stmt *st;
-	int64_t next;
-	int err = first(m, SQL_PACK_NEXT, (int64_t[]){pack, none}, 2, &st);
+	int err = first(m, SQL_PACK_USAGE, (int64_t[]){pack}, 1, &st);
 
+	*ret = (struct pack_usage){.pack = pack};
 	if (err)
-		return err;
-	next = sqlite3_column_int64(st, 0);
+		return err < 0 ? err : 0;
+	ret->live_chunks = (uint64_t)sqlite3_column_int64(st, 0);
+	ret->live_bytes = (uint64_t)sqlite3_column_int64(st, 1) + ret->live_chunks * PACK_RECORD_HEADER_LEN;
 	(void)sqlite3_reset(st);
-	if (next == none)
-		return 1;
-	err = first(m, SQL_PACK_USAGE, &next, 1, &st);
-	if (err)
+	return 0;
+}
+
+int pack_widen(struct meta *m, uint32_t pack, uint64_t *off, uint64_t *end)
+{
+	sqlite3_stmt *st;
+	uint64_t low = 0, high = UINT64_MAX;
+	int err = first(m, SQL_PACK_BEFORE, (int64_t[]){pack, (int64_t)*off}, 2, &st);
+
+	if (!err) {
+		low = (uint64_t)sqlite3_column_int64(st, 0);
+		(void)sqlite3_reset(st);
+	}
+	if (err >= 0)
+		err = first(m, SQL_PACK_AFTER, (int64_t[]){pack, (int64_t)*end}, 2, &st);
+	if (!err) {
+		high = (uint64_t)sqlite3_column_int64(st, 0) - PACK_RECORD_HEADER_LEN;
+		(void)sqlite3_reset(st);
+	}
+	if (err < 0)
 		return err;
-	ret->pack = (uint32_t)next;
-	ret->live_chunks = (uint64_t)sqlite3_column_int64(st, 1);
-	ret->live_bytes = (uint64_t)sqlite3_column_int64(st, 0) + ret->live_chunks * PACK_RECORD_HEADER_LEN;
-	(void)sqlite3_reset(st);
+	if (low > *off || high < *end) /* a record that lives overlaps it */
+		return -ECORRUPT;
+	*off = low;
+	*end = high;
 	return 0;
 }
 

@@ -47,8 +47,11 @@ struct pack_usage {
 	uint64_t live_bytes;
 	uint64_t live_chunks;
 };
-/* The next pack after `pack` with any chunk or free row; >0 at the end. */
-int pack_usage_next(struct meta *m, uint32_t pack, struct pack_usage *ret);
+/* Kept as rows change: no count. All 0 for a pack without chunks. */
+int pack_usage(struct meta *m, uint32_t pack, struct pack_usage *ret);
+/* Widens a range of a pack in which nothing lives to the nearest records that do: *off to the end of the one before it, or 0, *end to the
+ * begin of the one after it, or UINT64_MAX. */
+int pack_widen(struct meta *m, uint32_t pack, uint64_t *off, uint64_t *end);
 /* Chunks of a pack in offset order after `off`. */
 int chunk_by_pack(struct meta *m, uint32_t pack, uint32_t off, struct chunk_row *ret, size_t max, size_t *ret_n);
 /* Chunks in id order after `id`. */

@@ -238,7 +238,7 @@ static int end_plain(struct meta *m)
 	return ret;
 }
 
-int meta_migrate(struct meta *m, struct err *err)
+int meta_migrate(struct meta *m, bool keep, struct err *err)
 {
 	int ret = 0;
 
@@ -247,8 +247,9 @@ int meta_migrate(struct meta *m, struct err *err)
 		ret = end_plain(m);
 	if (ret)
 		return err_set(err, -ret, "the metadata cannot be read: %s", err_name(-ret));
-	ret = schema_migrate(m->db, err);
-	if (!ret && (ret = meta_sync_wal(m)))
+	ret = schema_migrate(m->db, keep, err);
+	m->in_txn = !sqlite3_get_autocommit(m->db);
+	if (!ret && keep && (ret = meta_sync_wal(m)))
 		(void)err_set(err, -ret, "the metadata cannot be written: %s", err_name(-ret));
 	return ret;
 }

@@ -21,7 +21,7 @@
 
 #define META_LIVE INT64_MAX          /* `until` of a live row */
 #define META_HEAD (INT64_MAX - 1)    /* the epoch at which live rows are read */
-#define META_SCHEMA_VERSION 2
+#define META_SCHEMA_VERSION 3
 
 struct meta;
 
@@ -29,8 +29,9 @@ struct meta;
 int meta_create(const char *dir, struct err *err);
 /* Opens it; SQLite's WAL recovery happens here. -ETOONEW for a newer schema, with a clear text. */
 int meta_open(const char *dir, struct meta **ret, struct err *err);
-/* Brings the database to this program's schema, durably; the first thing to be done with one that is to be written. */
-int meta_migrate(struct meta *m, struct err *err);
+/* Brings the database to this program's schema: the first thing to be done after opening. Durably with `keep`; else only as long as it
+ * is open and nothing is committed. */
+int meta_migrate(struct meta *m, bool keep, struct err *err);
 /* Closes without committing: what was not committed is gone (it is in the ring). NULL is fine. */
 void meta_free(struct meta *m);
 /* meta_free will leave the database and its WAL as they are: for a check, which changes nothing. */

@@ -112,8 +112,21 @@ static void add_chunk_sums(struct meta *m, int sign, int64_t raw, int64_t stored
 	add_to(&m->counters[COUNTER_REFERENCED_BYTES], sign * raw * refs);
 }
 
+/* The table's row of a pack has nothing but integers, like the chunk's. */
+static int pack_add(struct meta *m, int64_t pack, int64_t chunks, int64_t bytes)
+{
+	const struct value cols[] = {VI(pack), VI(chunks), VI(bytes)};
+	int ret = row_write(m, SQL_PACK_ADD, T_CHUNK, cols, 3);
+
+	return ret || chunks > 0 ? ret : row_write(m, SQL_PACK_DROP_EMPTY, T_CHUNK, cols, 1);
+}
+
+struct chunk_sizes {
+	int64_t refs, raw, stored, pack;
+};
+
 /* >0 when there is no such chunk. */
-static int chunk_sizes(struct meta *m, int64_t id, int64_t *ret_refs, int64_t *ret_raw, int64_t *ret_stored)
+static int chunk_sizes(struct meta *m, int64_t id, struct chunk_sizes *ret_sizes)
 {
 	sqlite3_stmt *st;
 	int ret = sql_stmt(m, SQL_CHUNK_SIZES, &st);
@@ -124,9 +137,10 @@ static int chunk_sizes(struct meta *m, int64_t id, int64_t *ret_refs, int64_t *r
 	ret = sql_step(m, st);
 	if (ret)
 		return ret;
-	*ret_refs = sqlite3_column_int64(st, 0);
-	*ret_raw = sqlite3_column_int64(st, 1);
-	*ret_stored = sqlite3_column_int64(st, 2);
+	ret_sizes->refs = sqlite3_column_int64(st, 0);
+	ret_sizes->raw = sqlite3_column_int64(st, 1);
+	ret_sizes->stored = sqlite3_column_int64(st, 2);
+	ret_sizes->pack = sqlite3_column_int64(st, 3);
 	(void)sqlite3_reset(st);
 	return 0;
 }
@@ -144,7 +158,7 @@ static int after_put(struct meta *m, enum table t, const struct value *cols)
 		counter_seen(m, COUNTER_CHUNK, cols[0].i);
 		counter_seen(m, COUNTER_PACK, cols[1].i);
 		add_chunk_sums(m, 1, cols[4].i, cols[3].i, cols[9].i);
-		return 0;
+		return pack_add(m, cols[1].i, 1, cols[3].i);
 	case T_FREE:
 		counter_seen(m, COUNTER_PACK, cols[0].i);
 		return 0;
@@ -215,18 +229,34 @@ static int passed(struct meta *m, enum table t, int ret)
 	return ret == -ENOENT ? missing(schema_table(t)) : ret;
 }
 
+/* A chunk moves to another place, before its row does. */
+static int chunk_moves(struct meta *m, const struct value *cols)
+{
+	struct chunk_sizes was;
+	int ret = chunk_sizes(m, cols[0].i, &was);
+
+	if (ret)
+		return ret < 0 ? ret : missing(schema_table(T_CHUNK));
+	if (was.raw != cols[4].i || was.stored != cols[3].i || was.refs != cols[9].i)
+		return -ECORRUPT;
+	counter_seen(m, COUNTER_PACK, cols[1].i);
+	ret = pack_add(m, was.pack, -1, -was.stored);
+	return ret ? ret : pack_add(m, cols[1].i, 1, was.stored);
+}
+
 int row_update(struct meta *m, enum table t, const struct value *cols)
 {
 	const struct table_desc *d = schema_table(t);
 	unsigned n = (unsigned)strlen(d->cols);
-	int ret;
+	int ret = 0;
 
 	assert(m->in_op && d->update != SQL_COUNT);
-	ret = pending_takes(t, cols) ? passed(m, t, pending_update(m, t, cols)) : 1;
+	if (t == T_CHUNK)
+		ret = chunk_moves(m, cols);
+	if (!ret)
+		ret = pending_takes(t, cols) ? passed(m, t, pending_update(m, t, cols)) : 1;
 	if (ret > 0)
 		ret = update_table(m, t, cols);
-	if (!ret && t == T_CHUNK)
-		counter_seen(m, COUNTER_PACK, cols[1].i); /* moved to another pack */
 	if (!ret && t == T_BRANCH)
 		ret = branch_row_put(m, cols);
 	return ret ? ret : encode(m, CHANGE_UPDATE, t, cols, n);
@@ -234,14 +264,16 @@ int row_update(struct meta *m, enum table t, const struct value *cols)
 
 static int delete_chunk(struct meta *m, const struct value *key)
 {
-	int64_t refs, raw, stored;
-	int ret = chunk_sizes(m, key[0].i, &refs, &raw, &stored);
+	struct chunk_sizes was;
+	int ret = chunk_sizes(m, key[0].i, &was);
 
 	if (ret)
 		return ret < 0 ? ret : missing(schema_table(T_CHUNK));
-	ret = row_write(m, SQL_CHUNK_DELETE, T_CHUNK, key, 1);
+	ret = pack_add(m, was.pack, -1, -was.stored);
 	if (!ret)
-		add_chunk_sums(m, -1, raw, stored, refs);
+		ret = row_write(m, SQL_CHUNK_DELETE, T_CHUNK, key, 1);
+	if (!ret)
+		add_chunk_sums(m, -1, was.raw, was.stored, was.refs);
 	return ret;
 }
 
@@ -291,13 +323,14 @@ int row_chunk_ref(struct meta *m, uint64_t id, int64_t delta)
 {
 	const struct table_desc *d = schema_table(T_CHUNK);
 	struct value cols[2];
-	int64_t refs, raw, stored;
-	int ret = chunk_sizes(m, (int64_t)id, &refs, &raw, &stored);
+	struct chunk_sizes was;
+	int64_t refs;
+	int ret = chunk_sizes(m, (int64_t)id, &was);
 
 	assert(m->in_op);
 	if (ret)
 		return ret < 0 ? ret : missing(d);
-	if (__builtin_add_overflow(refs, delta, &refs) || refs < 0) {
+	if (__builtin_add_overflow(was.refs, delta, &refs) || refs < 0) {
 		log_error("metadata: chunk %llu would have %lld references", (unsigned long long)id, (long long)refs);
 		return -ECORRUPT;
 	}
@@ -306,7 +339,7 @@ int row_chunk_ref(struct meta *m, uint64_t id, int64_t delta)
 	ret = row_write(m, SQL_CHUNK_SET_REFS, T_CHUNK, cols, 2);
 	if (ret)
 		return ret;
-	add_to(&m->counters[COUNTER_REFERENCED_BYTES], delta * raw);
+	add_to(&m->counters[COUNTER_REFERENCED_BYTES], delta * was.raw);
 	ret = buf_add_u8(&m->effects, CHANGE_REF << 4 | T_CHUNK);
 	if (!ret)
 		ret = buf_add_varint(&m->effects, id);

@@ -7,6 +7,9 @@
 #define STR_(x) #x
 #define STR(x) STR_(x)
 
+/* Sums over the chunk table, kept by row.c and not in effects. */
+#define PACK_TABLE "CREATE TABLE pack(id INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, bytes INTEGER NOT NULL);"
+
 /* In all four versioned tables the key ends with `until` (META_LIVE in a live row) and `since` follows it. Column
  * order is the format of effects: only append. */
 static const char schema_sql[] =
@@ -41,6 +44,8 @@ static const char schema_sql[] =
 
 	"CREATE TABLE free(pack INTEGER NOT NULL, off INTEGER NOT NULL, len INTEGER NOT NULL, epoch_seq INTEGER NOT NULL,"
 	" PRIMARY KEY(pack, off)) WITHOUT ROWID;"
+
+	PACK_TABLE
 
 	"CREATE TABLE branch(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL, fork_epoch INTEGER NOT NULL,"
 	" ino_base INTEGER NOT NULL, origin_branch INTEGER NOT NULL, origin_epoch INTEGER NOT NULL, bytes INTEGER NOT NULL,"
@@ -141,29 +146,34 @@ int schema_check(sqlite3 *db, struct err *err)
  * table that effects write stay as they are. */
 static const char *const migrations[META_SCHEMA_VERSION] = {
 	[1] = "", /* volumes may be hidden (catalog.c), which version 1 would show */
+	[2] = PACK_TABLE "INSERT INTO pack SELECT pack, count(*), sum(stored_len) FROM chunk GROUP BY pack",
 };
 
-int schema_migrate(sqlite3 *db, struct err *err)
+static int apply(sqlite3 *db, int version)
+{
+	char stamp[64];
+	int rc = sqlite3_exec(db, migrations[version], NULL, NULL, NULL);
+
+	(void)snprintf(stamp, sizeof stamp, "PRAGMA user_version=%d", version + 1);
+	return rc == SQLITE_OK ? sqlite3_exec(db, stamp, NULL, NULL, NULL) : rc;
+}
+
+int schema_migrate(sqlite3 *db, bool keep, struct err *err)
 {
 	int version = 0;
 	int rc = pragma_int(db, "PRAGMA user_version", &version);
 
-	while (rc == SQLITE_OK && version < META_SCHEMA_VERSION) {
-		char stamp[64];
-
-		(void)snprintf(stamp, sizeof stamp, "PRAGMA user_version=%d", version + 1);
+	if (rc == SQLITE_OK && version >= META_SCHEMA_VERSION)
+		return 0;
+	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(db, sql_text(SQL_BEGIN), NULL, NULL, NULL);
-		if (rc == SQLITE_OK)
-			rc = sqlite3_exec(db, migrations[version], NULL, NULL, NULL);
-		if (rc == SQLITE_OK)
-			rc = sqlite3_exec(db, stamp, NULL, NULL, NULL);
-		if (rc == SQLITE_OK)
-			rc = sqlite3_exec(db, sql_text(SQL_COMMIT), NULL, NULL, NULL);
-		if (rc != SQLITE_OK)
-			(void)sqlite3_exec(db, sql_text(SQL_ROLLBACK), NULL, NULL, NULL);
-		version++;
-	}
+	while (rc == SQLITE_OK && version < META_SCHEMA_VERSION)
+		rc = apply(db, version++);
+	if (rc == SQLITE_OK && keep)
+		rc = sqlite3_exec(db, sql_text(SQL_COMMIT), NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		return 0;
-	return err_set(err, -sql_errno(rc), "the metadata cannot be brought to schema %d: %s", version, sqlite3_errmsg(db));
+	(void)err_set(err, -sql_errno(rc), "the metadata cannot be brought to schema %d: %s", version, sqlite3_errmsg(db));
+	(void)sqlite3_exec(db, sql_text(SQL_ROLLBACK), NULL, NULL, NULL);
+	return sql_errno(rc);
 }

@@ -41,7 +41,9 @@ SQL(CHUNK_PUT, "INSERT INTO chunk VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)")
 SQL(CHUNK_UPDATE, "UPDATE chunk SET pack=?2, off=?3, stored_len=?4, raw_len=?5, codec=?6, indexed=?7, hash_lo=?8, hash_hi=?9,"
 		  " refs=?10 WHERE id=?1")
 SQL(CHUNK_DELETE, "DELETE FROM chunk WHERE id=?1")
-SQL(CHUNK_SIZES, "SELECT refs, raw_len, stored_len FROM chunk WHERE id=?1")
+SQL(CHUNK_SIZES, "SELECT refs, raw_len, stored_len, pack FROM chunk WHERE id=?1")
+SQL(PACK_ADD, "INSERT INTO pack VALUES(?1,?2,?3) ON CONFLICT(id) DO UPDATE SET chunks=chunks+?2, bytes=bytes+?3")
+SQL(PACK_DROP_EMPTY, "DELETE FROM pack WHERE id=?1 AND chunks=0")
 SQL(CHUNK_SET_REFS, "UPDATE chunk SET refs=?2 WHERE id=?1")
 SQL(FREE_PUT, "INSERT OR REPLACE INTO free VALUES(?1,?2,?3,?4)")
 SQL(FREE_UPDATE, "UPDATE free SET len=?3, epoch_seq=?4 WHERE pack=?1 AND off=?2")
@@ -116,9 +118,9 @@ SQL(CHUNK_DEAD, "SELECT * FROM chunk INDEXED BY chunk_dead WHERE refs=0 AND id<?
 SQL(CHUNK_BY_PACK, "SELECT * FROM chunk INDEXED BY chunk_pack WHERE pack=?1 AND off>?2 ORDER BY off LIMIT ?3")
 SQL(CHUNK_SCAN, "SELECT * FROM chunk WHERE id>?1 ORDER BY id LIMIT ?2")
 SQL(FREE_NEXT, "SELECT * FROM free WHERE (pack,off)>(?1,?2) ORDER BY pack, off LIMIT 1")
-SQL(PACK_NEXT, "SELECT min(coalesce((SELECT min(pack) FROM chunk WHERE pack>?1), ?2), coalesce((SELECT min(pack) FROM free"
-	       " WHERE pack>?1), ?2))")
-SQL(PACK_USAGE, "SELECT coalesce(sum(stored_len), 0), count(*) FROM chunk WHERE pack=?1")
+SQL(PACK_USAGE, "SELECT chunks, bytes FROM pack WHERE id=?1")
+SQL(PACK_BEFORE, "SELECT off+stored_len FROM chunk INDEXED BY chunk_pack WHERE pack=?1 AND off<?2 ORDER BY off DESC LIMIT 1")
+SQL(PACK_AFTER, "SELECT off FROM chunk INDEXED BY chunk_pack WHERE pack=?1 AND off>=?2 ORDER BY off LIMIT 1")
 
 /* --- inode.c; the shape of GET and WALK statements is told in version.h --- */
 #define INODE_COLS                                                                                                    \
@@ -203,6 +205,9 @@ SQL(AUDIT_SPACE, "SELECT printf('pack %d: the record at %d overlaps the one befo
 		 " (SELECT pack, start, max(finish) OVER (PARTITION BY pack ORDER BY start ROWS BETWEEN UNBOUNDED PRECEDING AND"
 		 " 1 PRECEDING) AS before FROM (SELECT pack, off-?1 AS start, off+stored_len AS finish FROM chunk UNION ALL"
 		 " SELECT pack, off, off+len FROM free)) WHERE start<before")
+SQL(AUDIT_PACK, "SELECT printf('pack %d: the counts of its chunks and their bytes are %d and %d too high', id, sum(n), sum(b)) FROM"
+		" (SELECT id, chunks AS n, bytes AS b FROM pack UNION ALL SELECT pack, -1, -stored_len FROM chunk)"
+		" GROUP BY id HAVING sum(n)<>0 OR sum(b)<>0")
 SQL(AUDIT_VOLUME, "SELECT printf('volume %s: its branch %d is missing or no head', v.name, v.branch) FROM volume v"
 		  " LEFT JOIN branch b ON b.id=v.branch WHERE b.head IS NOT 1")
 SQL(AUDIT_SNAPSHOT, "SELECT printf('snapshot %s: its volume %d or its branch %d is missing', s.name, s.volume, s.branch) FROM snapshot s"

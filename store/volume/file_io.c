@@ -7,7 +7,6 @@
 #include "store/volume/store_internal.h"
 
 #define SCAN_EXTENTS 64
-#define HOST_RESERVE (64 * MIB)       /* of the host filesystem, kept for metadata and deletions */
 #define HOST_ASK_NS INT64_C(1000000000)
 
 /* --- opens --- */
@@ -146,8 +145,7 @@ static int plan_add(struct read_plan *plan, const struct chunk_row *row, uint32_
 		plan->v = v;
 		plan->cap = cap;
 	}
-	plan->v[plan->n++] = (struct read_piece){
-		{row->pack, row->off, row->stored_len, row->raw_len, row->codec, {row->hash_lo, row->hash_hi}}, choff, len, to};
+	plan->v[plan->n++] = (struct read_piece){chunk_row_loc(row), choff, len, to};
 	return 0;
 }
 

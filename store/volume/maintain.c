@@ -1,4 +1,5 @@
-/* Background work, in slices that let others have the lock: rows of removed files and dropped views, deep lineages, dead chunks.
+/* Background work, in slices that let others have the lock: rows of removed files and dropped views, deep lineages, dead chunks, packs
+ * that are worth compacting (compact.c).
  *
  * A dead chunk's way out (DESIGN section 5): collect moves it to the free list, under drain_lock, so that no drain that found it by
  * hash is still on its way to refer to it; once the transaction that did so is durable and every read begun before has ended, its
@@ -128,14 +129,12 @@ static void wait_for_readers(struct store *s)
 struct free_list {
 	struct free_row v[PUNCH_ROWS];
 	size_t n;
-	uint64_t live_bytes; /* of the pack they are in */
-	bool whole_pack;     /* every free row of that pack is here */
+	bool whole_pack; /* nothing lives in that pack, and every free row of it is here */
 };
 
 /* The next free rows of one pack after `pack`:`off` that is not being appended to. */
 static int next_free(struct store *s, uint32_t pack, uint32_t off, struct free_list *list)
 {
-	uint32_t busy = chunk_writer_pack(s->writer);
 	struct free_row row = {.pack = pack, .off = off};
 	struct pack_usage usage;
 	int ret;
@@ -143,7 +142,7 @@ static int next_free(struct store *s, uint32_t pack, uint32_t off, struct free_l
 	list->n = 0;
 	LOCK_SCOPE(&s->lock);
 	while (!(ret = free_next(s->meta, row.pack, row.off, &row))) {
-		if (row.pack == busy) {
+		if (pack_is_busy(s, row.pack)) {
 			row.off = UINT32_MAX;
 			continue;
 		}
@@ -153,30 +152,47 @@ static int next_free(struct store *s, uint32_t pack, uint32_t off, struct free_l
 	}
 	if (ret < 0 || !list->n)
 		return ret < 0 ? ret : 0;
-	list->whole_pack = list->v[0].pack != pack && !(list->n == PUNCH_ROWS && row.pack == list->v[0].pack);
-	ret = pack_usage_next(s->meta, list->v[0].pack - 1, &usage);
-	list->live_bytes = !ret && usage.pack == list->v[0].pack ? usage.live_bytes : 0;
-	return ret < 0 ? ret : 0;
+	ret = pack_usage(s->meta, list->v[0].pack, &usage);
+	list->whole_pack = !usage.live_chunks && list->v[0].pack != pack && !(list->n == PUNCH_ROWS && row.pack == list->v[0].pack);
+	return ret;
+}
+
+/* Everything dead around the rows from *i on that are adjacent: what died before may share a block with what died now. drain_lock held. */
+static int dead_range(struct store *s, const struct free_list *list, size_t *i, uint64_t *ret_off, uint64_t *ret_end)
+{
+	uint32_t pack = list->v[0].pack;
+	uint64_t off = list->v[*i].off, end = off + list->v[*i].len;
+	int ret;
+
+	{
+		LOCK_SCOPE(&s->lock);
+		ret = pack_widen(s->meta, pack, &off, &end);
+	}
+	while (++*i < list->n && list->v[*i].off < end)
+		;
+	*ret_off = off;
+	*ret_end = end;
+	return ret;
 }
 
 static int punch_rows(struct store *s, const struct free_list *list)
 {
 	uint32_t pack = list->v[0].pack;
-	size_t i, j;
+	uint64_t off, end;
 	int ret = 0;
 
-	if (!list->live_bytes && list->whole_pack)
+	if (list->whole_pack)
 		return chunk_store_remove_pack(s->chunks, pack);
-	for (i = 0; i < list->n && !ret; i = j) {
-		uint64_t off = list->v[i].off, end = off + list->v[i].len;
-
-		for (j = i + 1; j < list->n && list->v[j].off == end; j++)
-			end += list->v[j].len;
-		ret = chunk_store_punch(s->chunks, pack, off, end - off);
+	for (size_t i = 0; i < list->n && !ret;) {
+		ret = dead_range(s, list, &i, &off, &end);
+		if (ret == -ECORRUPT) {
+			log_error("metadata: a record on the free list of pack %08x is not free", pack);
+			ret = 0;
+		} else if (!ret) {
+			ret = chunk_store_punch(s->chunks, pack, off, end);
+		}
 		if (ret == -EOPNOTSUPP)
-			ret = 0; /* the space comes back when the pack is empty */
-		else if (!ret)
-			stats_add(&s->stats.bytes_punched, end - off);
+			ret = 0; /* the space comes back when the pack is compacted */
 	}
 	return ret;
 }
@@ -214,6 +230,7 @@ static int punch_step(struct store *s, bool *ret_more)
 			return ret;
 	}
 	wait_for_readers(s);
+	s->compaction.look = true;
 	while (list->n && !ret) {
 		pack = list->v[0].pack;
 		ret = punch_rows(s, list);
@@ -252,11 +269,15 @@ int store_maintain(struct store *s, bool *ret_more)
 		*ret_more = false;
 		return 0;
 	}
+	LOCK_SCOPE(&s->maintain_lock);
 	ret = purge_step(s, &more);
 	if (!ret && !more)
 		ret = flatten_step(s, &more);
-	if (!ret && !more)
+	/* what a pack's chunks leave behind goes when they all have moved */
+	if (!ret && !more && !s->compaction.pack)
 		ret = dead_chunks_step(s, &more);
+	if (!ret && !more)
+		ret = compact_step(s, &more);
 	if (!ret && !more)
 		ret = checkpoint_step(s);
 	if (!ret && !more)

@@ -186,6 +186,18 @@ static int next_pack(void *arg, uint32_t *ret_pack)
 	return 0;
 }
 
+struct chunk_loc chunk_row_loc(const struct chunk_row *row)
+{
+	return (struct chunk_loc){
+		.pack = row->pack,
+		.off = row->off,
+		.stored_len = row->stored_len,
+		.raw_len = row->raw_len,
+		.codec = (enum chunk_codec)row->codec,
+		.hash = {row->hash_lo, row->hash_hi},
+	};
+}
+
 static int find_chunk(void *arg, struct chunk_hash hash, uint32_t raw_len, int nth, uint64_t *ret_id, struct chunk_loc *ret_loc)
 {
 	struct store *s = arg;
@@ -200,20 +212,26 @@ static int find_chunk(void *arg, struct chunk_hash hash, uint32_t raw_len, int n
 	if (ret)
 		return ret;
 	*ret_id = row.id;
-	*ret_loc = (struct chunk_loc){row.pack, row.off, row.stored_len, row.raw_len, row.codec, {row.hash_lo, row.hash_hi}};
+	*ret_loc = chunk_row_loc(&row);
 	return 0;
+}
+
+int store_writer_new(struct store *s, struct chunk_writer **ret)
+{
+	const struct chunk_writer_ops ops = {next_pack, find_chunk, s};
+
+	return chunk_writer_new(s->chunks, &ops, ret);
 }
 
 static int open_parts(struct store *s, const struct store_options *opts, struct err *err)
 {
-	const struct chunk_writer_ops ops = {next_pack, find_chunk, s};
 	uint8_t secret[CHUNK_SECRET_LEN];
 	int ret = meta_open(s->dir, &s->meta, err);
 
 	if (!ret && (s->flags & STORE_READONLY))
 		meta_keep_files(s->meta);
-	else if (!ret)
-		ret = meta_migrate(s->meta, err);
+	if (!ret)
+		ret = meta_migrate(s->meta, !(s->flags & STORE_READONLY), err);
 	if (ret)
 		return ret;
 	ret = meta_setting_get(s->meta, "store_id", s->id, sizeof s->id);
@@ -238,7 +256,9 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 	/* packs of a drain whose extents never came: their ids will be given out again */
 	if (!ret && !(s->flags & STORE_READONLY))
 		ret = chunk_store_remove_packs_from(s->chunks, meta_last_pack(s->meta) + 1);
-	return ret ? ret : chunk_writer_new(s->chunks, &ops, &s->writer);
+	s->compaction.look = true;
+	s->compaction.last_old = meta_last_pack(s->meta);
+	return ret ? ret : store_writer_new(s, &s->writer);
 }
 
 static int finish_leftovers(struct store *s)
@@ -303,6 +323,7 @@ void store_abandon(struct store *s)
 	stop_threads(s);
 	drain_free(s, s->cut_drain);
 	free_files(s);
+	compact_free(s);
 	chunk_writer_free(s->writer);
 	chunk_store_free(s->chunks);
 	journal_free(s->journal);
@@ -319,6 +340,7 @@ void store_abandon(struct store *s)
 	(void)pthread_mutex_destroy(&s->lock);
 	(void)pthread_mutex_destroy(&s->drain_lock);
 	(void)pthread_mutex_destroy(&s->instant_lock);
+	(void)pthread_mutex_destroy(&s->maintain_lock);
 	(void)pthread_mutex_destroy(&s->thread_lock);
 	(void)pthread_cond_destroy(&s->space_cond);
 	(void)pthread_cond_destroy(&s->commit_cond);
@@ -340,10 +362,13 @@ static struct store *store_new(const char *dir, const struct store_options *opts
 	s->wal_size_max = opts->wal_size ? opts->wal_size : WAL_SIZE_MAX;
 	s->generation = 1;
 	s->keep_orphans = true;
+	s->compaction.dead_min = opts->compact_min ? opts->compact_min : COMPACT_DEAD_MIN;
+	s->compaction.dead_percent = opts->compact_percent ? opts->compact_percent : COMPACT_DEAD_PERCENT;
 	s->commit_interval_ms = opts->commit_interval_ms ? opts->commit_interval_ms : COMMIT_INTERVAL_MS;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_mutex_init(&s->drain_lock, NULL);
 	(void)pthread_mutex_init(&s->instant_lock, NULL);
+	(void)pthread_mutex_init(&s->maintain_lock, NULL);
 	(void)pthread_mutex_init(&s->thread_lock, NULL);
 	(void)pthread_condattr_init(&mono);
 	(void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);

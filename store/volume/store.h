@@ -47,6 +47,7 @@ struct store_options {
 	/* For tests, so that what is rare happens often. 0: as limits.h says. */
 	uint64_t journal_size; /* of a segment, when the store is opened for the first time */
 	uint64_t pack_size, wal_size;
+	uint32_t compact_min, compact_percent; /* dead bytes of a pack that make it worth compacting, and of how many of all */
 };
 #define STORE_OPTIONS_DEFAULT ((struct store_options){.ring_fd = -1})
 

@@ -1,6 +1,7 @@
 /* Private to store/volume and store/maint: the open store, transactions, files with buffered data.
  *
  * Locks, in the order they are taken:
+ *   maintain_lock  one step of background work at a time. Held across I/O.
  *   instant_lock   one cut (snapshot, clone, rollback) at a time
  *   drain_lock     one drain at a time: a commit, or a file drained for its fsync. Everything that moves chunks from packs to the
  *                  free list holds it too, so that a chunk found by hash stays until its extents are in. Held across I/O.
@@ -92,6 +93,17 @@ struct trash {
 	size_t n_counts;
 };
 
+/* The state of compaction, see compact.c. */
+struct compaction {
+	struct chunk_writer *mover; /* NULL until it is needed */
+	uint32_t pack, off;         /* where it is; pack 0: nowhere */
+	bool look;                  /* whether there may be a pack that is worth it */
+	uint32_t last_old;          /* the last pack of before the store was opened */
+	uint32_t dead_min, dead_percent;
+	uint32_t *left_alone;       /* packs with damaged records */
+	size_t n_left_alone;
+};
+
 struct store {
 	char *dir;
 	int dirfd;
@@ -102,6 +114,7 @@ struct store {
 	uint8_t id[16];
 	struct stats stats;
 
+	pthread_mutex_t maintain_lock;
 	pthread_mutex_t instant_lock;
 	pthread_mutex_t drain_lock;
 	pthread_mutex_t lock;
@@ -130,9 +143,10 @@ struct store {
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
 	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
 
-	/* the maintenance thread's (or caller's) own */
+	/* under maintain_lock */
 	int64_t flatten_branch;
 	struct flatten_cursor flatten_cursor;
+	struct compaction compaction;
 
 	/* under drain_lock */
 	uint64_t collected_seq; /* the record that last put chunks on the free list */
@@ -300,6 +314,14 @@ int drafts_drop(struct store *s);
 int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg, struct cut_times *times);
 
 /* --- maintenance --- */
+/* A slice of compaction; maintain_lock held, no other. *ret_more is set when there may be more. */
+int compact_step(struct store *s, bool *ret_more);
+int compact_end_packs(struct store *s);
+void compact_free(struct store *s);
+bool pack_is_busy(const struct store *s, uint32_t pack); /* being appended to: not to be punched */
+/* Another writer for this store. */
+int store_writer_new(struct store *s, struct chunk_writer **ret);
+struct chunk_loc chunk_row_loc(const struct chunk_row *row);
 void *maintain_main(void *store);
 void maintain_kick(struct store *s);
 

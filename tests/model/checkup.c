@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "store/maint/check.h"
+#include "store/maint/gc.h"
 
 #define STEPS_MAX 100000
 
@@ -46,4 +47,15 @@ void checkup_maintain_all(struct run *r)
 			run_fail(r, "background work has no end");
 		run_want(r, "store_maintain", store_maintain(r->store, &more), 0);
 	}
+}
+
+bool checkup_collect(struct run *r)
+{
+	struct gc_result result;
+	struct err err = {0};
+
+	run_want_err(r, "gc_run", gc_run(r->store, &(struct gc_watch){0}, &result, &err), 0, &err);
+	run_synced(r);
+	run_log(r, "collect: %" PRIu64 " bytes freed, %" PRIu64 " moved", result.freed_bytes, result.moved_bytes);
+	return true;
 }

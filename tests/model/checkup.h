@@ -9,4 +9,7 @@ void checkup_store(struct run *r, bool data);
 bool checkup_maintain(struct run *r);
 void checkup_maintain_all(struct run *r);
 
+/* All that is dead given back, as by varve gc. */
+bool checkup_collect(struct run *r);
+
 #endif

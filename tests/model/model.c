@@ -96,6 +96,7 @@ static const struct operation {
 	{compare_some, 80, false},
 	{compare_refusals, 40, false},
 	{checkup_maintain, 400, false},
+	{checkup_collect, 15, false},
 	{crash_daemon, 8, true},
 	{crash_machine, 8, true},
 	{crash_none, 4, true},

@@ -151,10 +151,11 @@ static void test_packs(void **state)
 
 	(void)state;
 	begin(&f);
-	assert_true(pack_usage_next(f.m, 0, &u) > 0);
+	assert_int_equal(pack_usage(f.m, 3, &u), 0);
+	assert_int_equal(u.live_chunks, 0);
 	for (uint32_t i = 0; i < 6; i++)
 		row = add(&f, i < 4 ? 3 : 7, 9096 - 1500 * i, i, true);
-	assert_int_equal(pack_usage_next(f.m, 0, &u), 0);
+	assert_int_equal(pack_usage(f.m, 3, &u), 0);
 	assert_int_equal(u.pack, 3);
 	assert_int_equal(u.live_chunks, 4);
 	assert_int_equal(u.live_bytes, 4 * (1000 + PACK_RECORD_HEADER_LEN));
@@ -177,13 +178,38 @@ static void test_packs(void **state)
 	assert_int_equal(free.pack, 7);
 	assert_int_equal(free.off, 9096 - 7500 - PACK_RECORD_HEADER_LEN);
 	assert_int_equal(meta_last_pack(f.m), 9);
-	assert_int_equal(pack_usage_next(f.m, 3, &u), 0);
-	assert_int_equal(u.pack, 7);
+	assert_int_equal(pack_usage(f.m, 7, &u), 0);
 	assert_int_equal(u.live_chunks, 0);
 	assert_int_equal(u.live_bytes, 0);
-	assert_int_equal(pack_usage_next(f.m, 7, &u), 0);
-	assert_int_equal(u.pack, 9);
-	assert_true(pack_usage_next(f.m, 9, &u) > 0);
+	assert_int_equal(pack_usage(f.m, 9, &u), 0);
+	assert_int_equal(u.live_chunks, 2);
+	assert_int_equal(u.live_bytes, 2 * (1000 + PACK_RECORD_HEADER_LEN));
+	end(&f);
+}
+
+/* A dead range reaches from one live record to the next, whatever died in it at other times. */
+static void test_widen(void **state)
+{
+	struct fixture f;
+	uint64_t off = 5000, end_ = 5100;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(pack_widen(f.m, 3, &off, &end_), 0);
+	assert_int_equal(off, 0);
+	assert_true(end_ == UINT64_MAX);
+	(void)add(&f, 3, 96, 1, true);   /* ends at 1096 */
+	(void)add(&f, 3, 9000, 2, true); /* begins at 8904 */
+	off = 5000;
+	end_ = 5100;
+	assert_int_equal(pack_widen(f.m, 3, &off, &end_), 0);
+	assert_int_equal(off, 1096);
+	assert_int_equal(end_, 8904);
+	assert_int_equal(pack_widen(f.m, 3, &off, &end_), 0);
+	assert_int_equal(off, 1096);
+	assert_int_equal(end_, 8904);
+	off = 1000;
+	assert_int_equal(pack_widen(f.m, 3, &off, &end_), -ECORRUPT);
 	end(&f);
 }
 
@@ -213,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add_get), cmocka_unit_test(test_find),  cmocka_unit_test(test_refs),
 		cmocka_unit_test(test_collect), cmocka_unit_test(test_packs), cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_widen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 #include "tests/unit/meta/fixture.h"
 
 #include "store/meta/catalog.h"
+#include "store/meta/chunk_table.h"
 #include "store/meta/schema.h"
 
 /* Every statement fits the schema. */
@@ -121,6 +122,7 @@ static int user_version(struct meta *m)
 static void test_migration(void **state)
 {
 	struct volume_row v = {.id = 5, .name = "old", .branch = 1, .root_ino = 16}, got;
+	struct pack_usage usage;
 	struct err err = {0};
 	struct fixture f;
 
@@ -128,17 +130,26 @@ static void test_migration(void **state)
 	fixture_open(&f);
 	assert_int_equal(meta_op_begin(f.m), 0);
 	assert_int_equal(volume_put(f.m, &v), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct chunk_row row = {.pack = 1 + i % 2, .off = 96 + 5000 * i, .stored_len = 1000 + i, .raw_len = 2000};
+
+		assert_int_equal(chunk_add(f.m, &row), 0);
+	}
 	assert_int_equal(meta_op_end(f.m), 0);
 	assert_int_equal(meta_commit(f.m, 7, 7), 0);
-	assert_int_equal(sqlite3_exec(f.m->db, "PRAGMA user_version=1", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(f.m->db, "DROP TABLE pack; PRAGMA user_version=1", NULL, NULL, NULL), SQLITE_OK);
 	fixture_reopen(&f);
 	assert_int_equal(user_version(f.m), 1);
 	assert_int_equal(volume_by_name(f.m, "old", &got), 0);
-	for (int i = 0; i < 2; i++) {
-		assert_int_equal(meta_migrate(f.m, &err), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(user_version(f.m), i < 2 ? 1 : META_SCHEMA_VERSION);
+		assert_int_equal(meta_migrate(f.m, i > 0, &err), 0); /* first only to look at it */
 		assert_int_equal(user_version(f.m), META_SCHEMA_VERSION);
 		assert_int_equal(volume_by_name(f.m, "old", &got), 0);
 		assert_int_equal(got.id, 5);
+		assert_int_equal(pack_usage(f.m, 1, &usage), 0);
+		assert_int_equal(usage.live_chunks, 2);
+		assert_int_equal(usage.live_bytes, 2002 + 2 * PACK_RECORD_HEADER_LEN);
 		fixture_reopen(&f);
 	}
 	fixture_close(&f);
