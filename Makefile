@@ -225,6 +225,8 @@ SBINDIR := $(DESTDIR)$(PREFIX)/sbin
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man
 COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+# Where the docker command looks for its plugins, for /usr and /usr/local alike.
+DOCKERDIR := $(DESTDIR)$(PREFIX)/libexec/docker/cli-plugins
 
 .PHONY: install uninstall
 install: all
@@ -236,9 +238,13 @@ install: all
 	install -D -m 0644 tools/completion/varve.bash $(COMPDIR)/varve
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' docker/varved.service > $(UNITDIR)/varved.service
 	chmod 0644 $(UNITDIR)/varved.service
+	install -m 0644 docker/varved.socket $(UNITDIR)/varved.socket
+	install -d $(DOCKERDIR)
+	ln -sf ../../../bin/varve $(DOCKERDIR)/docker-varve
 
 uninstall:
-	rm -f $(BINDIR)/varve $(SBINDIR)/varved $(COMPDIR)/varve $(UNITDIR)/varved.service
+	rm -f $(BINDIR)/varve $(SBINDIR)/varved $(COMPDIR)/varve $(UNITDIR)/varved.service $(UNITDIR)/varved.socket
+	rm -f $(DOCKERDIR)/docker-varve
 	rm -f $(patsubst tools/man/%,$(MANDIR)/man1/%,$(wildcard tools/man/*.1))
 	rm -f $(patsubst tools/man/%,$(MANDIR)/man8/%,$(wildcard tools/man/*.8))
 

@@ -20,6 +20,7 @@ enum cli_flags {
 };
 
 struct cli {
+	const char *program; /* "varve", or "docker varve" when it is docker's plugin */
 	unsigned flags;
 	const char *store;
 	const char *mount;

@@ -9,6 +9,7 @@
 
 #include "store/base/cleanup.h"
 #include "tools/api_client.h"
+#include "tools/docker_plugin.h"
 #include "tools/output.h"
 #include "tools/suggest.h"
 
@@ -156,9 +157,9 @@ static void print_help(const struct chosen *at)
 
 static int help_run(struct cli *cli, const struct args *args, struct err *err)
 {
-	struct chosen at = {.name = "varve"};
+	struct chosen at = {0};
 
-	(void)cli;
+	(void)snprintf(at.name, sizeof at.name, "%s", cli->program);
 	for (int i = 0; i < args->n_words; i++) {
 		int rc;
 
@@ -263,15 +264,23 @@ static void hint_daemon(const struct cli *cli, struct err *err)
 int main(int argc, char **argv)
 {
 	struct cli cli = {
+		.program = "varve",
 		.store = env_or("VARVE_STORE", CLI_STORE_DEFAULT),
 		.mount = env_or("VARVE_MOUNT", CLI_MOUNT_DEFAULT),
 		.api_socket = env_or("VARVE_API", CLI_API_DEFAULT),
 		.flags = *env_or("VARVE_STORE", "") ? CLI_STORE_GIVEN : 0,
 	};
-	struct chosen at = {.name = "varve"};
+	struct chosen at = {0};
 	struct err err = {0};
 	int rc;
 
+	if (docker_plugin_called(argv[0])) {
+		rc = docker_plugin_begin(&cli, commands, N_COMMANDS, &argc, &argv);
+		if (rc >= 0)
+			return rc;
+		cli.program = "docker varve";
+	}
+	(void)snprintf(at.name, sizeof at.name, "%s", cli.program);
 	(void)setlocale(LC_CTYPE, "");
 	rc = run(&cli, argc, argv, &at, &err);
 	api_free(cli.api);

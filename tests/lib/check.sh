@@ -121,7 +121,7 @@ quick | all)
 	units "" "${bins[@]}"
 	if [ "$1" = quick ]; then
 		model "" "$B" 20000
-		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/plugin.sh tests/docker/takeover.sh
+		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/plugin.sh tests/docker/takeover.sh tests/docker/units.sh
 		sanitized 20000 61
 	else
 		export LONG=1

@@ -52,7 +52,7 @@ cat >"$root/DEBIAN/prerm" <<'SCRIPT'
 #!/bin/sh
 set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-	systemctl stop varved.service || true
+	systemctl stop varved.socket varved.service || true
 fi
 SCRIPT
 chmod 0755 "$root"/DEBIAN/p*

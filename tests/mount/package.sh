@@ -8,7 +8,7 @@ MAKE=${MAKE:-make}
 cd "$HERE" || exit 1
 root=$WORK/root
 expect "make install with DESTDIR and PREFIX" $MAKE -s O="$O" DESTDIR="$root" PREFIX=/usr install
-for f in bin/varve sbin/varved lib/systemd/system/varved.service share/bash-completion/completions/varve; do
+for f in bin/varve sbin/varved lib/systemd/system/varved.service lib/systemd/system/varved.socket libexec/docker/cli-plugins/docker-varve share/bash-completion/completions/varve; do
 	expect "it has $f" test -f "$root/usr/$f"
 done
 expect "it has man pages" bash -c 'ls "$1"/usr/share/man/man1/varve.1 "$1"/usr/share/man/man8/varved.8' - "$root"

@@ -28,7 +28,7 @@ _varve() {
 	local commands='init status df volume snapshot diff rollback clone check gc push pull restore repo upgrade version help'
 	local volume='create ls inspect rm rename set' snapshot='create ls rm hold release'
 	local global='--json --bytes --quiet --yes --api --store --help --version'
-	local keys='quota= quota-inodes= compression= uid= gid= mode='
+	local keys='quota= quota-inodes= compression= uid= gid= mode= type= size='
 	local cur prev command='' n=0 i
 	local -a words
 
