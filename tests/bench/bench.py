@@ -118,7 +118,7 @@ class Varve:
         return int(open(self.pidfile).read())
 
     def memory_mib(self):
-        for line in open(f"/proc/{self.pid()}/status"):
+        for line in open(f"/proc/{json.loads(self.varve('status'))['pid']}/status"):
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         return 0

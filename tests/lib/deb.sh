@@ -48,6 +48,12 @@ if [ -d /run/systemd/system ]; then
 fi
 SCRIPT
 done
+# A running varved becomes the new version under its containers; where that cannot be, the old one goes on until it is restarted.
+cat >>"$root/DEBIAN/postinst" <<'SCRIPT'
+if [ "$1" = configure ] && [ -S /run/varve/api.sock ]; then
+	varve upgrade || true
+fi
+SCRIPT
 cat >"$root/DEBIAN/prerm" <<'SCRIPT'
 #!/bin/sh
 set -e

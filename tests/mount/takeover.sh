@@ -2,7 +2,7 @@
 # The daemon is killed with -9 under programs that use the mount: they notice a pause, and nothing else.
 . "$(dirname "$0")/../lib/harness.sh"
 
-rounds=$([ -n "$LONG" ] && echo 100 || echo 12)
+rounds=$([ -n "$LONG" ] && echo 100 || echo 6)
 harness_start
 harness_seed
 [ "$(json_field possible status)" = true ] || skip "this kernel cannot hand a mount over (6.9)"
@@ -178,13 +178,41 @@ say "$(cat "$WORK"/names?.log | tr '\n' ' ')rounds of names under $((rounds * 2)
 mkdir "$VOL/state"
 echo 0 >"$VOL/state/number"
 "$VARVE" snapshot create v@base >>"$LOG" 2>&1
+"$VARVE" volume create busy >>"$LOG" 2>&1
+# Dirty pages and an open file in each fence; a folder whose lock is held when the kernel is told of a rollback, where a name may be gone.
+python3 - "$MNT" "$WORK/stop-busy" >"$WORK/busy.log" 2>&1 <<'PY' &
+import errno, os, sys
+mnt, stop = sys.argv[1:]
+big = os.open(mnt + "/busy/big", os.O_CREAT | os.O_RDWR, 0o644)
+n = 0
+while not os.path.exists(stop):
+    n += 1
+    os.pwrite(big, b"%07d." % n * 8192, n % 64 * 65536)
+    if os.pread(big, 8, n % 64 * 65536) != b"%07d." % n:
+        sys.exit("busy/big reads something else")
+    try:
+        p = f"{mnt}/v/state/new{n}"
+        os.symlink("x" * 1000, p)
+        os.rename(p, p + "-renamed")
+        os.listdir(mnt + "/v/state")
+        os.unlink(p + "-renamed")
+    except OSError as e:
+        if e.errno not in (errno.ESTALE, errno.ENOENT):
+            raise
+for i in range(max(1, n - 63), n + 1):
+    if os.pread(big, 65536, i % 64 * 65536) != b"%07d." % i * 8192:
+        sys.exit(f"block {i % 64} of busy/big is not what was written last")
+print(n)
+PY
+busy=$!
+started $busy
 commands=(
 	'snapshot create v@%n' 'clone v c%n' 'rollback v@base --live' 'snapshot rm v@%p' 'gc' 'volume rm --yes c%p' 'volume rename c%n r%n'
-	'volume create w%n' 'clone v@base d%n' 'snapshot create v w%n'
+	'volume create w%n' 'clone v@base d%n' 'snapshot create v busy w%n' 'snapshot create busy@%n'
 )
 "$VARVE" export --help >/dev/null 2>&1 && commands+=('export v@base')
 "$VARVE" --json volume ls >/dev/null
-for n in $(seq $((rounds / 4))); do
+for n in $(seq $(((rounds + 9) / 10))); do
 	for c in "${commands[@]}"; do
 		words=${c//%n/$n}
 		words=${words//%p/$((n - 1))}
@@ -211,6 +239,9 @@ for n in $(seq $((rounds / 4))); do
 	done
 	[ "$(cat "$VOL/state/number")" = 0 ] || fail "round $n: number" "$(cat "$VOL/state/number")"
 done
+touch "$WORK/stop-busy"
+wait $busy
+expect_eq "who wrote meanwhile has seen no error, and reads what it wrote" "$? $(grep -vE '^[0-9]+$' "$WORK/busy.log")" "0 "
 expect "it went on serving" test -d "$VOL/state"
 say "after it: $(ls "$MNT" | wc -l) volumes, $(ls "$VOL/.snapshots" | wc -l) snapshots, $(json_field count status) take-overs"
 check_store "after kills during its commands"
