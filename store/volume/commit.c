@@ -111,7 +111,7 @@ static int commit_rows(struct store *s, uint64_t through, bool *reset_wal)
 static int commit_once(struct store *s, bool reset_wal)
 {
 	struct drain *d = NULL;
-	uint64_t through, start = mono_us();
+	uint64_t through, rows_seq, data_seq, start = mono_us();
 	int ret;
 
 	ret = drain_settle_cut(s);
@@ -120,7 +120,8 @@ static int commit_once(struct store *s, bool reset_wal)
 	if (!ret)
 		ret = rows_ready(s);
 	through = ring_head_seq(s->ring) - 1;
-	if (!ret && ring_tail_seq(s->ring) > through && !meta_dirty(s->meta)) {
+	meta_committed(s->meta, &rows_seq, &data_seq);
+	if (!ret && ring_tail_seq(s->ring) > through && !meta_dirty(s->meta) && data_seq >= through) {
 		(void)pthread_mutex_unlock(&s->lock);
 		return 0;
 	}

@@ -3,7 +3,9 @@
  * commit, not as the store is large.
  *
  * From the ring: its records are the whole truth since the last durable commit, and stay where they are. From the journal:
- * they are appended to a new ring as they are applied, under new numbers, above every number that the journal can hold. */
+ * they are appended to a new ring as they are applied, under new numbers, above every number that the journal can hold: every
+ * opening ends with a durable commit that says where its ring begins, be there anything else to commit or not, and only then is
+ * anything journalled; so the journal's numbers lie within SEQ_GAP of the last commit, and the next ring begins beyond. */
 #include "store/volume/effect.h"
 #include "store/volume/store_internal.h"
 
