@@ -104,6 +104,16 @@ void file_trim(struct store *s, struct file *f, int64_t from, int64_t end, int64
 	file_settled(s, f);
 }
 
+void file_size_told(struct store *s, struct file *f, int64_t row_size)
+{
+	const struct write_buffer *both[] = {&f->active, &f->sealed};
+
+	for (size_t k = 0; k < 2; k++)
+		for (size_t i = 0; i < both[k]->n; i++)
+			if (both[k]->v[i].seq > f->journaled && both[k]->v[i].off + both[k]->v[i].len > row_size)
+				f->replaced = s->replaced_files = true;
+}
+
 static bool outside(const struct write_buffer *wb, int64_t from, int64_t end)
 {
 	return wb->n && (wb->v[0].off < from || write_buffer_end(wb) > end);

@@ -39,7 +39,7 @@ struct falloc {
 	int mode;
 	int64_t off, end;
 	bool trims;
-	int64_t size; /* after */
+	int64_t size, row_size; /* after */
 };
 
 static int fallocate_in(struct tx *tx, uint64_t node, struct falloc *fa, struct file **ret_file)
@@ -76,6 +76,7 @@ static int fallocate_in(struct tx *tx, uint64_t node, struct falloc *fa, struct 
 	}
 	if (!ret)
 		ret = file_touch(tx, b, &inode, f);
+	fa->row_size = inode.size;
 	return ret ? ret : inode_put(s->meta, b, &inode);
 }
 
@@ -104,6 +105,7 @@ int file_fallocate(struct store *s, const struct op *op, uint64_t node, int mode
 		else
 			f->size = fa.size;
 		f->mtime = 0;
+		file_size_told(s, f, fa.row_size);
 		file_put(s, f);
 	}
 	(void)pthread_mutex_unlock(&s->lock);

@@ -141,8 +141,10 @@ int ns_setattr(struct store *s, const struct op *op, uint64_t node, const struct
 		return err;
 	err = tx_end_locked(&tx, setattr_in(&tx, node, want, mask, &r, &inode, &f), NULL, 0, NULL);
 	if (!err && f) {
-		if ((mask & NS_SET_SIZE) && file_buffered(f))
+		if ((mask & NS_SET_SIZE) && file_buffered(f)) {
 			file_trim(s, f, want->size, INT64_MAX, want->size);
+			file_size_told(s, f, inode.size);
+		}
 		if (mask & (NS_SET_MTIME | NS_SET_CTIME | NS_SET_SIZE))
 			f->mtime = 0;
 	}

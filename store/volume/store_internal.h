@@ -57,7 +57,8 @@ struct file {
 	int64_t size;  /* while either buffer has ranges */
 	int64_t mtime; /* of the last buffered write; 0 when the row's is right */
 	uint64_t journaled; /* ranges with seq up to this are in the journal */
-	bool replaced;      /* a rename put it in another file's place while it had ranges not in the journal */
+	bool replaced;      /* a record says more of it than is true without its ranges that are not in the journal: a rename put it in
+			     * another file's place, or a size reaches beyond them; so they go into the journal together */
 	uint32_t opens, writers, pid;
 	uint32_t pins; /* drains that look at it with the lock released */
 	uint64_t node; /* as last opened */
@@ -239,6 +240,8 @@ int64_t file_size(const struct file *f_or_null, const struct inode *inode);
 /* Drops buffered ranges in [from, end); the file's size is `size` then. Room must have been reserved in both buffers. */
 void file_trim(struct store *s, struct file *f, int64_t from, int64_t end, int64_t size);
 int file_reserve(struct file *f); /* room in both buffers for one insertion or cut each */
+/* A record has just told the file's size, which its row does not have yet. */
+void file_size_told(struct store *s, struct file *f, int64_t row_size);
 bool file_buffered_outside(const struct file *f, int64_t from, int64_t end); /* would anything stay after file_trim */
 void file_settled(struct store *s, struct file *f); /* call after ranges went: forgets size and dirtiness when none are left */
 
