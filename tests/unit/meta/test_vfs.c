@@ -220,6 +220,29 @@ static void test_integrity_reads_everything(void **state)
 	fixture_close(&f);
 }
 
+/* A page that a checkpoint was writing when the power failed: the WAL has it. */
+static void test_torn_by_checkpoint(void **state)
+{
+	struct value cols[] = {VI(7), VI(16)};
+	struct fixture f;
+	struct err err = {0};
+	int64_t page;
+	int fd;
+
+	(void)state;
+	fixture_open(&f);
+	page = root_page(&f, "orphan");
+	assert_int_equal(meta_op_begin(f.m), 0);
+	assert_int_equal(row_put(f.m, T_ORPHAN, cols), 0);
+	assert_int_equal(meta_op_end(f.m), 0);
+	assert_int_equal(meta_commit(f.m, 1, 1), 0);
+	fd = open_file(&f);
+	flip(fd, (page - 1) * META_PAGE_SIZE + 3000);
+	assert_int_equal(fixture_integrity(f.m, &err), 0);
+	assert_int_equal(close(fd), 0);
+	fixture_close(&f);
+}
+
 struct seen {
 	unsigned writes[2], syncs[2]; /* of the database, of the WAL */
 	bool bad_sum;
@@ -355,7 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_format),	  cmocka_unit_test(test_flipped_bit),
-		cmocka_unit_test(test_misplaced_page), cmocka_unit_test(test_rot_in_transaction), cmocka_unit_test(test_integrity_reads_everything),
+		cmocka_unit_test(test_misplaced_page), cmocka_unit_test(test_rot_in_transaction), cmocka_unit_test(test_integrity_reads_everything), cmocka_unit_test(test_torn_by_checkpoint),
 		cmocka_unit_test(test_hook),	  cmocka_unit_test(test_checkpoint_order), cmocka_unit_test(test_read_error),
 		cmocka_unit_test(test_empty_and_garbage),
 	};
