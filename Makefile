@@ -50,6 +50,9 @@ UNIT_SRCS  := $(wildcard tests/unit/*/test_*.c)
 UNIT_BINS  := $(patsubst %.c,$(B)/%,$(UNIT_SRCS))
 MODEL_BIN  := $(B)/tests/model/model
 FAULTS_BIN := $(B)/tests/faults/faults
+# What the tests of power cuts share.
+DISK_SRCS  := tests/crash/tree.c tests/crash/io_watch.c tests/crash/disk.c tests/crash/disk_folder.c
+CRASH_BIN  := $(B)/tests/crash/crash
 POSIX_BIN  := $(B)/tests/mount/posix
 BENCH_BINS := $(B)/tests/bench/work $(B)/tests/bench/passthrough_ll
 
@@ -80,6 +83,7 @@ help:
 	@echo "  make check-all      check, and everything that takes longer"
 	@echo "  make check-model    the model test; OPS=1000000 SEED=1"
 	@echo "  make check-faults   every allocation, SQLite call and I/O of a workload fails once; STRIDE=29 for a part"
+	@echo "  make check-crash    the power fails at 10,000 moments; POINTS=10000 SEED=1"
 	@echo "  make check-mount    every mounted test; T=tests/mount/sqlite.sh for one"
 	@echo "  make check-pg       PostgreSQL under 100 snapshots and 10 clones"
 	@echo "  make check-docker   a container of a real Docker engine on a volume"
@@ -146,7 +150,7 @@ unit-%:
 	$(Q)$(MAKE) --no-print-directory $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$*/test_*.c))
 	$(Q)for t in $(patsubst %.c,$(B)/%,$(wildcard tests/unit/$*/test_*.c)); do $$t || exit 1; done
 
-$(MODEL_BIN): $(call objs,$(wildcard tests/model/*.c)) $(TLIB_OBJS) $(STORE_LIBS)
+$(MODEL_BIN): $(call objs,$(wildcard tests/model/*.c) $(DISK_SRCS)) $(TLIB_OBJS) $(STORE_LIBS)
 	@$(if $(Q),echo "  LINK    $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(STORE_LDLIBS)
 
@@ -156,6 +160,11 @@ FAULT_WRAPS := malloc calloc realloc aligned_alloc strdup fdopendir asprintf ZST
 $(FAULTS_BIN): $(call objs,$(wildcard tests/faults/*.c)) $(STORE_LIBS)
 	@$(if $(Q),echo "  LINK    $@")
 	$(Q)$(CC) $(LDFLAGS) $(FAULT_WRAPS:%=-Wl,--wrap=%) -o $@ $^ $(STORE_LDLIBS)
+
+# The model without its main; time and random numbers are the test's own.
+$(CRASH_BIN): $(call objs,$(wildcard tests/crash/*.c) $(filter-out tests/model/model.c,$(wildcard tests/model/*.c))) $(TLIB_OBJS) $(STORE_LIBS)
+	@$(if $(Q),echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=clock_gettime,--wrap=getrandom -o $@ $^ $(STORE_LDLIBS)
 
 $(POSIX_BIN): $(call objs,$(wildcard tests/mount/posix*.c))
 	@$(if $(Q),echo "  LINK    $@")
@@ -172,13 +181,13 @@ $(B)/tests/bench/passthrough_ll: /usr/share/doc/libfuse3-dev/examples/passthroug
 	$(Q)$(CC) -O2 -pthread -w -o $@ $< $(shell pkg-config --cflags --libs fuse3)
 
 .PHONY: test-bins
-test-bins: unit-bins $(MODEL_BIN) $(FAULTS_BIN) $(POSIX_BIN)
+test-bins: unit-bins $(MODEL_BIN) $(CRASH_BIN) $(FAULTS_BIN) $(POSIX_BIN)
 
 .PHONY: deps
 deps:
 	$(Q)tests/lib/deps.sh
 
-.PHONY: check check-all check-model check-faults check-mount check-pg check-docker check-tsan check-includes
+.PHONY: check check-all check-model check-crash check-faults check-mount check-pg check-docker check-tsan check-includes
 check: deps
 	$(Q)$(TEST_ENV) SEED=$(SEED) tests/lib/check.sh quick
 
@@ -192,6 +201,10 @@ check-model: $(MODEL_BIN)
 STRIDE ?= 1
 check-faults: $(FAULTS_BIN)
 	$(Q)$(FAULTS_BIN) --stride $(STRIDE)
+
+POINTS ?= 10000
+check-crash: $(CRASH_BIN)
+	$(Q)$(CRASH_BIN) --points $(POINTS) --seed $(or $(SEED),$(shell date +%s))
 
 T ?= $(wildcard tests/mount/*.sh)
 check-mount: all $(POSIX_BIN)

@@ -87,18 +87,22 @@ faults() {
 }
 model() { step "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
 
+# crash VARIANT FOLDER MOMENTS
+crash() { step "crash${1} ($3 moments, seed $SEED)" "$2/tests/crash/crash" --points "$3" --seed "$SEED"; }
+
 build() { step "build" $MAKE --no-print-directory -j"$JOBS" O="$O" all test-bins || total; }
 
 san=address,undefined
 sanitized() {
 	step "build with $san" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=$san unit-bins "$O/out-address-undefined/tests/model/model" \
-		"$O/out-address-undefined/tests/faults/faults" ||
+		"$O/out-address-undefined/tests/faults/faults" "$O/out-address-undefined/tests/crash/crash" ||
 		return
 	local bins
 	mapfile -t bins < <(unit_bins "$O/out-address-undefined" '.*')
 	units "-asan" "${bins[@]}"
 	model "-asan" "$O/out-address-undefined" "$1"
 	faults "-asan" "$O/out-address-undefined" --stride "$2"
+	crash "-asan" "$O/out-address-undefined" $(($1 / 200))
 }
 
 tsan() {
@@ -119,6 +123,7 @@ quick | all)
 	build
 	mapfile -t bins < <(unit_bins "$B" '.*')
 	units "" "${bins[@]}"
+	crash "" "$B" $([ "$1" = quick ] && echo 1000 || echo 10000)
 	if [ "$1" = quick ]; then
 		model "" "$B" 20000
 		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/plugin.sh tests/docker/takeover.sh tests/docker/units.sh

@@ -14,10 +14,10 @@
 void crash_open(struct run *r, int ring_fd)
 {
 	static const size_t ring_sizes[] = {RING_SIZE_MIN, RING_SIZE_MIN, 16 * MIB, 0};
-	struct store_options opts = STORE_OPTIONS_DEFAULT;
+	struct store_options opts = r->store_options;
 	struct err err = {0};
 
-	opts.flags = r->store_flags | (ring_fd >= 0 ? STORE_KEEP_ORPHANS : 0);
+	opts.flags |= ring_fd >= 0 ? STORE_KEEP_ORPHANS : 0;
 	opts.ring_fd = ring_fd;
 	opts.ring_size = ring_sizes[rng_below(&r->rng, 4)];
 	/* so that packs end, and are punched and compacted */
@@ -93,6 +93,15 @@ static void relearn_numbers(struct run *r)
 	}
 }
 
+void crash_recover(struct run *r)
+{
+	crash_open(r, -1);
+	survive_match(r);
+	crash_forget(r, true);
+	relearn_numbers(r);
+	compare_after(r);
+}
+
 /* Some way of having everything on stable storage, or nothing of the kind. */
 static void maybe_sync(struct run *r)
 {
@@ -130,11 +139,7 @@ bool crash_machine(struct run *r)
 	store_abandon(r->store);
 	power_cut_lose(r->power_cut, &r->rng);
 	power_cut_on(r->power_cut);
-	crash_open(r, -1);
-	survive_match(r);
-	crash_forget(r, true);
-	relearn_numbers(r);
-	compare_after(r);
+	crash_recover(r);
 	return true;
 }
 

@@ -13,6 +13,8 @@ void crash_forget(struct run *r, bool orphans);
 bool crash_daemon(struct run *r);
 /* The power fails: a state since the last sync, and everything synced. */
 bool crash_machine(struct run *r);
+/* Opens the store after a power cut and checks all of it; run->history has what may be there. */
+void crash_recover(struct run *r);
 /* A clean stop. */
 bool crash_none(struct run *r);
 

@@ -55,7 +55,7 @@ static int64_t random_off(struct run *r, const struct minode *m)
 	return rng_one_in(&r->rng, 3) ? off / CONTENT_PAGE * CONTENT_PAGE : off;
 }
 
-static void write_call(struct run *r, int vi, uint64_t ino, int64_t off, size_t len, unsigned flags)
+void data_write_at(struct run *r, int vi, uint64_t ino, int64_t off, size_t len, unsigned flags)
 {
 	struct minode *m = edit(r, vi, ino);
 	uint64_t node = run_node(r, vi, m);
@@ -87,7 +87,7 @@ bool data_write(struct run *r)
 
 	if (!m || !has_room(r, vi, len))
 		return false;
-	write_call(r, vi, m->ino, random_off(r, m), len, flags);
+	data_write_at(r, vi, m->ino, random_off(r, m), len, flags);
 	return true;
 }
 
@@ -99,7 +99,7 @@ bool data_append(struct run *r)
 
 	if (!m || !has_room(r, vi, len) || m->size > (int64_t)(FILE_SIZE_MAX - RUN_IO_MAX))
 		return false;
-	write_call(r, vi, m->ino, 0, len, FILE_WRITE_APPEND);
+	data_write_at(r, vi, m->ino, 0, len, FILE_WRITE_APPEND);
 	return true;
 }
 
@@ -120,7 +120,7 @@ bool data_write_big(struct run *r)
 		/* the kernel's writeback delivers neighbours out of order */
 		size_t at = swapped && (i ^ 1) < pieces ? i ^ 1 : i;
 
-		write_call(r, vi, ino, off + (int64_t)(at * len), len, 0);
+		data_write_at(r, vi, ino, off + (int64_t)(at * len), len, 0);
 	}
 	return true;
 }
@@ -144,7 +144,7 @@ bool data_write_sparse(struct run *r)
 	off = rng_one_in(&r->rng, 3) ? (int64_t)rng_below(&r->rng, 16 * TIB) : (int64_t)rng_below(&r->rng, 64 * MIB);
 	if (rng_one_in(&r->rng, 20))
 		off = (int64_t)(FILE_SIZE_MAX - len);
-	write_call(r, vi, m->ino, off, len, 0);
+	data_write_at(r, vi, m->ino, off, len, 0);
 	return true;
 }
 
@@ -348,6 +348,15 @@ bool data_copy(struct run *r)
 	return true;
 }
 
+void data_fsync_of(struct run *r, int vi, uint64_t ino)
+{
+	const struct mvolume *v = r->state.v[vi];
+
+	run_log(r, "fsync %s inode %" PRIu64, v->name, ino);
+	run_want(r, "file_fsync", file_fsync(r->store, run_node(r, vi, mtree_get(v->tree, ino))), 0);
+	run_synced_file(r, v->id, ino);
+}
+
 bool data_fsync(struct run *r)
 {
 	int vi;
@@ -355,8 +364,6 @@ bool data_fsync(struct run *r)
 
 	if (!m)
 		return false;
-	run_log(r, "fsync %s inode %" PRIu64, r->state.v[vi]->name, m->ino);
-	run_want(r, "file_fsync", file_fsync(r->store, run_node(r, vi, m)), 0);
-	run_synced_file(r, r->state.v[vi]->id, m->ino);
+	data_fsync_of(r, vi, m->ino);
 	return true;
 }

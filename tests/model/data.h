@@ -14,6 +14,10 @@ bool data_seek(struct run *r);
 bool data_copy(struct run *r);
 bool data_fsync(struct run *r);
 
+/* One call; with FILE_WRITE_APPEND `off` does not count. */
+void data_write_at(struct run *r, int vi, uint64_t ino, int64_t off, size_t len, unsigned flags);
+void data_fsync_of(struct run *r, int vi, uint64_t ino);
+
 /* Compares a range with what the model holds. */
 void data_compare_range(struct run *r, uint64_t node, const struct minode *m, int64_t off, size_t len);
 /* Compares everything: what the model holds, and whatever the store claims to be data. */

@@ -144,8 +144,8 @@ static void run_alone(const struct settings *set, const char *dir)
 	run_init(&r, set->seed, "v");
 	r.dir = dir;
 	r.verbose = set->verbose;
-	r.store_flags = set->threads ? 0 : STORE_NO_THREADS;
-	r.power_cut = power_cut_new();
+	r.store_options.flags = set->threads ? 0 : STORE_NO_THREADS;
+	r.power_cut = power_cut_new(dir, 0, DISK_PUNCHED);
 	crash_open(&r, -1);
 	while (r.op < set->ops) {
 		one_operation(&r);
@@ -195,7 +195,7 @@ static void end_round(struct worker *workers, unsigned n, const struct settings 
 	} else {
 		run_want(first, "store_close", store_close(first->store, NULL), 0);
 	}
-	first->store_flags = set->threads ? 0 : STORE_NO_THREADS;
+	first->store_options.flags = set->threads ? 0 : STORE_NO_THREADS;
 	crash_open(first, fd);
 	if (fd >= 0)
 		(void)close(fd);
@@ -224,7 +224,7 @@ static void run_parallel(const struct settings *set, const char *dir)
 		w->run.alone = false;
 		w->run.verbose = set->verbose;
 	}
-	workers[0].run.store_flags = set->threads ? 0 : STORE_NO_THREADS;
+	workers[0].run.store_options.flags = set->threads ? 0 : STORE_NO_THREADS;
 	crash_open(&workers[0].run, -1);
 	for (; done < set->ops; done += round * set->parallel) {
 		for (unsigned i = 0; i < set->parallel; i++) {

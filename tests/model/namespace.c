@@ -261,14 +261,45 @@ static const struct minode *inode_at(const struct mtree *t, uint64_t dir, unsign
 	return e ? mtree_get(t, e->ino) : NULL;
 }
 
+static void rename_call(struct run *r, struct rename *q)
+{
+	const struct mtree *from = r->state.v[q->from_volume]->tree, *to = r->state.v[q->to_volume]->tree;
+	struct op op = run_op(r);
+	int64_t since;
+	int want;
+
+	q->moved = inode_at(from, q->from_dir, q->from_name);
+	q->there = inode_at(to, q->to_dir, q->to_name);
+	want = rename_expects(r, q);
+	run_log(r, "rename %s dir %" PRIu64 " \"%s\" (inode %" PRIu64 ") to %s dir %" PRIu64 " \"%s\" (inode %" PRIu64 ") flags %u",
+		r->state.v[q->from_volume]->name, q->from_dir, words_name(q->from_name), q->moved ? q->moved->ino : 0,
+		r->state.v[q->to_volume]->name, q->to_dir, words_name(q->to_name), q->there ? q->there->ino : 0, q->flags);
+	if (q->there)
+		(void)run_node(r, q->to_volume, q->there);
+	since = run_now();
+	run_want(r, "ns_rename",
+		 ns_rename(r->store, &op, run_node(r, q->from_volume, mtree_get(from, q->from_dir)), words_name(q->from_name),
+			   run_node(r, q->to_volume, mtree_get(to, q->to_dir)), words_name(q->to_name), q->flags),
+		 want);
+	if (want)
+		return;
+	if (q->moved != q->there)
+		rename_in_model(r, q, since);
+	run_step(r);
+}
+
+void namespace_rename_at(struct run *r, int vi, uint64_t dir, unsigned name, unsigned new_name)
+{
+	struct rename q = {.from_volume = vi, .to_volume = vi, .from_dir = dir, .to_dir = dir, .from_name = name, .to_name = new_name};
+
+	rename_call(r, &q);
+}
+
 bool namespace_rename(struct run *r)
 {
 	static const unsigned flags[] = {0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE};
 	struct rename q = {.from_volume = run_volume(r)};
 	const struct mtree *from, *to;
-	struct op op = run_op(r);
-	int64_t since;
-	int want;
 
 	if (q.from_volume < 0)
 		return false;
@@ -281,25 +312,9 @@ bool namespace_rename(struct run *r)
 		q.to_name = run_name(r);
 	q.flags = flags[rng_below(&r->rng, 5)];
 	q.moved = inode_at(from, q.from_dir, q.from_name);
-	q.there = inode_at(to, q.to_dir, q.to_name);
 	if (q.moved && S_ISDIR(q.moved->mode) && mtree_depth(to, q.to_dir) >= DEPTH_MAX)
 		return false;
-	want = rename_expects(r, &q);
-	run_log(r, "rename %s dir %" PRIu64 " \"%s\" (inode %" PRIu64 ") to %s dir %" PRIu64 " \"%s\" (inode %" PRIu64 ") flags %u",
-		r->state.v[q.from_volume]->name, q.from_dir, words_name(q.from_name), q.moved ? q.moved->ino : 0,
-		r->state.v[q.to_volume]->name, q.to_dir, words_name(q.to_name), q.there ? q.there->ino : 0, q.flags);
-	if (q.there)
-		(void)run_node(r, q.to_volume, q.there);
-	since = run_now();
-	run_want(r, "ns_rename",
-		 ns_rename(r->store, &op, run_node(r, q.from_volume, mtree_get(from, q.from_dir)), words_name(q.from_name),
-			   run_node(r, q.to_volume, mtree_get(to, q.to_dir)), words_name(q.to_name), q.flags),
-		 want);
-	if (want)
-		return true;
-	if (q.moved != q.there)
-		rename_in_model(r, &q, since);
-	run_step(r);
+	rename_call(r, &q);
 	return true;
 }
 

@@ -14,6 +14,8 @@ bool namespace_lookup(struct run *r);
 
 /* One inode of any kind in a directory that may be orphaned and under a name that may be taken. */
 void namespace_create_at(struct run *r, int vi, uint64_t dir, unsigned name, uint32_t type);
+/* Renames within a directory, over what may be there. */
+void namespace_rename_at(struct run *r, int vi, uint64_t dir, unsigned name, unsigned new_name);
 /* Takes the entry away, by unlink or rmdir as its type wants. */
 void namespace_remove_at(struct run *r, int vi, uint64_t dir, unsigned name);
 

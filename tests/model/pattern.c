@@ -5,6 +5,7 @@
 #define POOL_LEN (1U << 20)
 
 struct pattern {
+	bool prefer_unique;
 	uint8_t pool[POOL_LEN]; /* half of it random, half of it compressible */
 };
 
@@ -25,10 +26,16 @@ struct pattern *pattern_new(uint64_t seed)
 	struct pattern *p = must_alloc(sizeof *p);
 	struct rng rng = {seed};
 
+	p->prefer_unique = false;
 	random_bytes(&rng, p->pool, POOL_LEN / 2);
 	for (size_t i = POOL_LEN / 2; i < POOL_LEN; i++)
 		p->pool[i] = (uint8_t)("etaoin shrdlu\n"[rng_below(&rng, 14)]);
 	return p;
+}
+
+void pattern_prefer_unique(struct pattern *p)
+{
+	p->prefer_unique = true;
 }
 
 void pattern_free(struct pattern *p)
@@ -53,6 +60,10 @@ static void from_pool(const struct pattern *p, struct rng *rng, uint8_t *buf, si
 
 void pattern_fill(const struct pattern *p, struct rng *rng, void *buf, size_t len)
 {
+	if (p->prefer_unique && !rng_one_in(rng, 4)) {
+		random_bytes(rng, buf, len);
+		return;
+	}
 	switch (rng_below(rng, 8)) {
 	case 0:
 		memset(buf, 0, len);

@@ -252,6 +252,12 @@ void run_adopt(struct run *r, int vi, uint64_t ino, unsigned changed, int64_t si
 	run_adopt_attr(r, vi, ino, &attr, changed, since);
 }
 
+static void tell(struct run *r, enum run_news news, int64_t volume, uint64_t ino)
+{
+	if (r->listener)
+		r->listener(r->listener_arg, news, &r->state, volume, ino);
+}
+
 static void forget_states(struct history *h, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -268,6 +274,7 @@ void run_step(struct run *r)
 		return;
 	}
 	h->v[h->n++] = mstate_copy(&r->state);
+	tell(r, RUN_STATE, 0, 0);
 }
 
 void run_synced(struct run *r)
@@ -279,6 +286,8 @@ void run_synced(struct run *r)
 	h->n = 1;
 	h->meta_floor = 0;
 	h->nfloors = 0;
+	tell(r, RUN_STATE, 0, 0);
+	tell(r, RUN_SYNCED, 0, 0);
 }
 
 void run_synced_file(struct run *r, int64_t volume, uint64_t ino)
@@ -287,6 +296,7 @@ void run_synced_file(struct run *r, int64_t volume, uint64_t ino)
 	size_t i = 0;
 
 	h->meta_floor = h->n - 1;
+	tell(r, ino ? RUN_SYNCED_FILE : RUN_SYNCED_META, volume, ino);
 	if (!ino)
 		return;
 	while (i < h->nfloors && (h->floors[i].volume != volume || h->floors[i].ino != ino))

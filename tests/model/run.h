@@ -53,10 +53,16 @@ struct history {
 
 struct power_cut;
 
+/* Told of each state as it is remembered, and of each sync: all, metadata only, or also one file's data. */
+enum run_news { RUN_STATE, RUN_SYNCED, RUN_SYNCED_META, RUN_SYNCED_FILE };
+typedef void (*run_listener)(void *arg, enum run_news news, const struct mstate *state, int64_t volume, uint64_t ino);
+
 struct run {
 	const char *dir;
 	struct store *store;
-	unsigned store_flags;
+	struct store_options store_options; /* the ring is crash_open's to choose */
+	run_listener listener; /* NULL: none */
+	void *listener_arg;
 	struct power_cut *power_cut;
 	uint64_t seed;
 	const char *prefix; /* of volume names, so that several runs can share a store */
