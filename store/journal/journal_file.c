@@ -8,7 +8,8 @@
  *   3. A side's new header is durable before the first batch of that use overwrites batches of the use before.
  *   4. Within a use the checksums are chained, so a batch that follows one rewritten after a replay cannot be taken for
  *      its successor.
- *   5. A write or fdatasync that failed is never tried again on that use: the kernel may have dropped the pages. The
+ *   5. A group is in one batch: nobody becomes the leader while one is open.
+ *   6. A write or fdatasync that failed is never tried again on that use: the kernel may have dropped the pages. The
  *      side keeps its error until it is retired.
  *
  * A side is *begun* when the header of its present use is durable, and *retired* when a commit has made it unnecessary.
@@ -48,6 +49,14 @@ struct side {
 	uint64_t end_pos; /* the last position appended to this side */
 };
 
+/* A group that is being appended: what there was before it. */
+struct group {
+	bool open;
+	size_t batch_len;
+	uint32_t count;
+	uint64_t end_pos, appended;
+};
+
 struct journal {
 	pthread_mutex_t lock;
 	pthread_cond_t flushed;
@@ -56,6 +65,7 @@ struct journal {
 	int cur;
 	bool ready;    /* replay is done */
 	bool flushing; /* there is a leader */
+	struct group group;
 	struct buf spare;
 	uint64_t generation; /* the highest given out */
 	uint64_t next_batch;
@@ -296,6 +306,31 @@ int journal_append(struct journal *j, const struct record *rec, const struct iov
 	return 0;
 }
 
+void journal_group_begin(struct journal *j)
+{
+	LOCK_SCOPE(&j->lock);
+	const struct side *s = current(j);
+
+	assert(!j->group.open);
+	j->group = (struct group){true, s->batch.len, s->count, s->end_pos, j->appended};
+}
+
+void journal_group_end(struct journal *j, bool keep)
+{
+	LOCK_SCOPE(&j->lock);
+	struct side *s = current(j);
+
+	assert(j->group.open);
+	if (!keep) {
+		s->batch.len = j->group.batch_len;
+		s->count = j->group.count;
+		s->end_pos = j->group.end_pos;
+		j->appended = j->group.appended;
+	}
+	j->group.open = false;
+	(void)pthread_cond_broadcast(&j->flushed);
+}
+
 uint64_t journal_position(const struct journal *j)
 {
 	LOCK_SCOPE(lock_of(j));
@@ -382,7 +417,7 @@ int journal_sync(struct journal *j, uint64_t position)
 			return older(j)->error;
 		if (current(j)->error && (older(j)->retired || position > older(j)->end_pos))
 			return current(j)->error;
-		if (j->flushing)
+		if (j->flushing || j->group.open)
 			(void)pthread_cond_wait(&j->flushed, &j->lock);
 		else
 			flush_one(j);

@@ -41,6 +41,10 @@ int journal_replay(struct journal *j, int (*apply)(void *arg, const struct recor
  * with iovcnt 0 that of the record. -ENOSPC when the segment has no room left: the caller commits, then tries again;
  * -EMSGSIZE when an empty segment had none. */
 int journal_append(struct journal *j, const struct record *rec, const struct iovec *data, int iovcnt);
+/* Records appended between begin and end reach the disk together or not at all: no flush takes some of them. With keep false they are taken
+ * back. Short, and without journal_sync or journal_rotate in between. */
+void journal_group_begin(struct journal *j);
+void journal_group_end(struct journal *j, bool keep);
 /* A position that covers everything appended so far; hand it to journal_sync. */
 uint64_t journal_position(const struct journal *j);
 /* Returns once everything up to `position` is on stable storage. An error stays with every record that it hit: those

@@ -64,12 +64,7 @@ static int append_data(struct store *s, struct file *f)
 	rec.effects = s->tx_record.data;
 	rec.effects_len = s->tx_record.len;
 	rec.data_len = dr.bytes;
-	ret = journal_append(s->journal, &rec, dr.iov, dr.n);
-	if (ret)
-		return ret;
-	f->journaled = rec.seq;
-	f->replaced = false;
-	return 0;
+	return journal_append(s->journal, &rec, dr.iov, dr.n);
 }
 
 /* Would the file's unjournalled data fit a record? */
@@ -121,9 +116,25 @@ static int append_records(struct store *s)
 	return ret < 0 ? ret : 0;
 }
 
+static void mark_journaled(struct store *s, struct file *f)
+{
+	uint64_t seq = ring_head_seq(s->ring) - 1;
+	struct file *g;
+
+	for (g = s->replaced_files ? s->dirty : NULL; g; g = g->dirty_next)
+		if (g->replaced) {
+			g->journaled = seq;
+			g->replaced = false;
+		}
+	if (f)
+		f->journaled = seq;
+	s->replaced_files = false;
+}
+
 int journal_catch_up(struct store *s, struct file *f, uint64_t *ret_position, struct branch **ret_branch, uint64_t *ret_ino)
 {
 	struct file *g, *big = f && !fits(f) ? f : NULL;
+	struct ring_pos before = s->journal_pos;
 	int ret;
 
 	for (g = s->replaced_files ? s->dirty : NULL; g && !big; g = g->dirty_next)
@@ -134,15 +145,20 @@ int journal_catch_up(struct store *s, struct file *f, uint64_t *ret_position, st
 		*ret_ino = big->ino;
 		return -EAGAIN;
 	}
+	/* a record that needs data is nothing without them */
+	journal_group_begin(s->journal);
 	ret = append_records(s);
 	if (!ret && f)
 		ret = append_data(s, f);
 	for (g = s->replaced_files ? s->dirty : NULL; g && !ret; g = g->dirty_next)
-		if (g->replaced)
+		if (g->replaced && g != f)
 			ret = append_data(s, g);
-	if (ret)
+	journal_group_end(s->journal, !ret);
+	if (ret) {
+		s->journal_pos = before;
 		return ret;
-	s->replaced_files = false;
+	}
+	mark_journaled(s, f);
 	*ret_position = journal_position(s->journal);
 	return 0;
 }

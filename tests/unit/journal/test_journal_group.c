@@ -108,6 +108,62 @@ static void test_group_commit(void **state)
 	scratch_remove(&s);
 }
 
+/* No flush takes part of a group, however long it stays open. */
+static void test_group_in_one_batch(void **state)
+{
+	struct stats stats = {0};
+	struct waiter w = {0};
+	struct scratch s;
+	struct delivered d = {0, 0};
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = open_journal(&s, &stats);
+	assert_int_equal(journal_replay(j, deliver, &d), 0);
+	assert_int_equal(append(j, 1, 10, 10), 0);
+	journal_group_begin(j);
+	assert_int_equal(append(j, 2, 10, 10), 0);
+	waiter_start(&w, j);
+	(void)usleep(20000); /* in which it would flush if it could */
+	assert_int_equal(append(j, 3, 10, 10), 0);
+	journal_group_end(j, true);
+	assert_int_equal(pthread_join(w.thread, NULL), 0);
+	assert_int_equal(w.ret, 0);
+	assert_int_equal(stats_get(&stats.journal_flushes), 2); /* a header and one batch */
+	journal_check(j);
+	journal_free(j);
+	assert_delivered(contents(&s), 1, 3);
+	scratch_remove(&s);
+}
+
+static void test_group_taken_back(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+	uint64_t position;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (int times = 0; times < 2; times++) { /* behind nothing, and behind a record */
+		position = journal_position(j);
+		journal_group_begin(j);
+		assert_int_equal(append(j, 8, 10, 10), 0);
+		assert_int_equal(append(j, 9, 10, 5000), 0);
+		journal_group_end(j, false);
+		assert_int_equal(journal_position(j), position);
+		journal_check(j);
+		assert_int_equal(append(j, 1 + (uint64_t)times, 10, 10), 0);
+	}
+	assert_int_equal(sync_all(j), 0);
+	journal_check(j);
+	journal_free(j);
+	assert_delivered(contents(&s), 1, 2);
+	scratch_remove(&s);
+}
+
 /* Rotation, retirement and a second rotation while a flush of the old segment is still under way. */
 static void test_rotate_under_flush(void **state)
 {
@@ -201,6 +257,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_group_commit),
+		cmocka_unit_test(test_group_in_one_batch),
+		cmocka_unit_test(test_group_taken_back),
 		cmocka_unit_test(test_rotate_under_flush),
 		cmocka_unit_test(test_crowd),
 	};
