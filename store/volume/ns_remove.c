@@ -290,10 +290,10 @@ static int rename_in(struct tx *tx, uint64_t parent, const char *name, uint64_t 
 	return (flags & RENAME_EXCHANGE) ? exchange(tx, b, rn) : replace(tx, b, rn, new_name);
 }
 
-/* The source took another file's place: its data must not be later on disk than the rename. */
-static void mark_replaced(struct store *s, struct branch *b, const struct renaming *rn)
+/* The file took another's place: its data must not be later on disk than the rename. */
+static void mark_replaced(struct store *s, struct branch *b, const struct inode *inode)
 {
-	struct file *f = rn->to_exists && S_ISREG(rn->from.inode.mode) ? file_find(s, b, rn->from.inode.ino) : NULL;
+	struct file *f = S_ISREG(inode->mode) ? file_find(s, b, inode->ino) : NULL;
 
 	if (f && file_buffered(f)) {
 		f->replaced = true;
@@ -319,7 +319,10 @@ int ns_rename(struct store *s, const struct op *op, uint64_t parent, const char 
 		b = rn.from.r.slot->view.branch;
 	ret = tx_end_locked(&tx, ret, NULL, 0, NULL);
 	if (!ret) {
-		mark_replaced(s, b, &rn);
+		if (rn.to_exists)
+			mark_replaced(s, b, &rn.from.inode);
+		if (flags & RENAME_EXCHANGE)
+			mark_replaced(s, b, &rn.to.inode);
 		if (rn.to.destroyed)
 			drop_buffers(s, b, rn.to.inode.ino);
 	}

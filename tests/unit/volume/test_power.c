@@ -50,6 +50,21 @@ static void test_size_of_unsynced_end(void **state)
 	expect_no_size_without_data(f, "punched", 20, 4000, 8000);
 }
 
+/* Two files exchange their names while neither is synced; each has taken the other's place. */
+static void test_exchanged(void **state)
+{
+	struct store_fixture *f = *state;
+	uint64_t other = fixture_file(f, f->vol.root_node, "other", 21, 100);
+
+	(void)fixture_file(f, f->vol.root_node, "one", 22, 3000);
+	(void)fixture_file(f, f->vol.root_node, "two", 23, 5000);
+	assert_int_equal(ns_rename(f->s, &fixture_op, f->vol.root_node, "one", f->vol.root_node, "two", RENAME_EXCHANGE), 0);
+	assert_int_equal(file_fsync(f->s, other), 0);
+	store_fixture_crash(f);
+	expect_no_size_without_data(f, "one", 23, 5000, 5000);
+	expect_no_size_without_data(f, "two", 22, 3000, 3000);
+}
+
 /* The power fails again before anything was committed. Writes that nothing synced take numbers which the journal does not have, so
  * that what is recovered has other numbers than before, and what the second recovery skips is decided by them. */
 static void test_power_fails_twice(void **state)
@@ -85,6 +100,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_size_of_unsynced_end, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_exchanged, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_power_fails_twice, store_fixture_setup, store_fixture_teardown),
 	};
 
