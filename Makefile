@@ -174,6 +174,11 @@ $(B)/tests/bench/work: $(call objs,$(wildcard tests/bench/work*.c))
 	@$(if $(Q),echo "  LINK    $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^
 
+REOPEN_BIN := $(B)/tests/bench/reopen
+$(REOPEN_BIN): $(B)/tests/bench/reopen.o $(STORE_LIBS)
+	@$(if $(Q),echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(STORE_LDLIBS)
+
 # What FUSE itself costs: libfuse's own example, as it is shipped, built without our warnings.
 $(B)/tests/bench/passthrough_ll: /usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
 	@mkdir -p $(@D)

@@ -1,15 +1,17 @@
 #include "tests/crash/round.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/crash/disk.h"
 #include "tests/crash/repeatable.h"
 #include "tests/crash/trial.h"
 #include "tests/model/alloc.h"
 #include "tests/model/crash.h"
-#include "tests/model/volumes.h"
 
 #define COMMIT_MS_MAX 40 /* with threads: commits meet everything */
 
@@ -44,6 +46,39 @@ static void make_store(struct run *r)
 	run_want_err(r, "store_close", store_close(r->store, &err), 0, &err);
 }
 
+struct syncer {
+	struct store *store;
+	atomic_bool stop;
+	pthread_t thread;
+};
+
+/* Another program's fsyncs: they make more durable than the run knows of, at any moment of what it does. */
+static void *sync_all_the_time(void *arg)
+{
+	struct syncer *s = arg;
+	const struct timespec pause = {0, 50000};
+
+	while (!atomic_load(&s->stop)) {
+		if (file_sync_meta(s->store))
+			abort();
+		(void)nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static void work(struct run *r, const struct workload *w, const struct round *rd)
+{
+	struct syncer syncer = {.store = r->store};
+
+	if (rd->threads && pthread_create(&syncer.thread, NULL, sync_all_the_time, &syncer))
+		abort();
+	while (r->op < rd->ops)
+		workload_step(w, r);
+	atomic_store(&syncer.stop, true);
+	if (rd->threads)
+		(void)pthread_join(syncer.thread, NULL);
+}
+
 static struct timeline *record_work(struct run *r, const struct workload *w, const struct round *rd, struct record_log *record)
 {
 	struct timeline *t = timeline_start(r, record);
@@ -53,8 +88,7 @@ static struct timeline *record_work(struct run *r, const struct workload *w, con
 		r->store_options.commit_interval_ms = 1 + (unsigned)rng_below(&r->rng, COMMIT_MS_MAX);
 	}
 	crash_open(r, -1);
-	while (r->op < rd->ops)
-		workload_step(w, r);
+	work(r, w, rd);
 	record_cut(record);
 	store_abandon(r->store);
 	record_stop(record);

@@ -12,7 +12,7 @@ struct round {
 	const char *dir;   /* a folder for stores, empty */
 	unsigned ops;      /* how many operations are recorded */
 	size_t points_max; /* how many trials */
-	bool threads;      /* the store commits and maintains by itself; the record is not repeatable then */
+	bool threads;      /* the store commits and maintains by itself, and somebody syncs all the time; the record is not repeatable then */
 	bool one_point;    /* only the trial after `point` changes */
 	size_t point;
 	bool verbose;
