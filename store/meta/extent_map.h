@@ -34,6 +34,13 @@ int extent_punch(struct meta *m, struct branch *b, struct inode *inode, int64_t 
 int extent_truncate(struct meta *m, struct branch *b, struct inode *inode, int64_t size, unsigned max_rows,
 		    bool *ret_done);
 
+/* For truncating in slices: the least offset from `size` on from which a truncation has no more than max_rows rows to deal with. That is
+ * `size` itself when there are few, and for a truncation to 0, which hides all that is inherited at once, when few are the branch's own. */
+int extent_tail(struct meta *m, struct branch *b, const struct inode *inode, int64_t size, unsigned max_rows, int64_t *ret_off);
+/* The same for punching [off, end) from the front: the greatest end of a slice. */
+int extent_head(struct meta *m, struct branch *b, const struct inode *inode, int64_t off, int64_t end, unsigned max_rows,
+		int64_t *ret_end);
+
 /* A deleted inode's own live extents and xattrs: a few are removed at once, the rest is recorded as a task for
  * extent_purge_slice. has_xattrs: the inode may have some. After inode_delete, in the same operation. */
 int extent_purge(struct meta *m, struct branch *b, uint64_t ino, bool has_xattrs);

@@ -1,8 +1,12 @@
 /* Truncation, from the back. Own rows go one by one; inherited ones are hidden by lowering the inode's `inherit` to the
  * offset reached, so that between two slices the file is what it was up to there and a hole behind it, `alloc`
  * included. */
+#include <limits.h>
+
 #include "store/base/cleanup.h"
 #include "store/meta/extent_internal.h"
+
+#define HEAD_BATCH 64
 
 /* The last row of each level that is still to be looked at. */
 struct back {
@@ -148,4 +152,73 @@ int extent_truncate(struct meta *m, struct branch *b, struct inode *inode, int64
 		err = truncate_slice(&back, b, inode, size, max_rows, ret_done);
 	back_end(&back);
 	return err;
+}
+
+/* The offset of the max_rows-th row from the back, of the first `levels` levels; or `size` when fewer are at or after it. */
+static int nth_last(struct back *back, int64_t size, unsigned max_rows, unsigned levels, int64_t *ret_off)
+{
+	struct extent_row r;
+	int64_t off = size;
+	int err = 0;
+
+	if (levels < back->w.n)
+		back->w.n = levels;
+	for (unsigned n = 0; !err && (err = back_row(back, &r)) == 0 && r.off >= size; n++) {
+		if (n == max_rows) {
+			*ret_off = off;
+			return 0;
+		}
+		off = r.off;
+		err = back_step(back, r.off);
+	}
+	*ret_off = size;
+	return err < 0 ? err : 0;
+}
+
+static int tail(struct meta *m, struct branch *b, const struct inode *inode, int64_t size, unsigned max_rows, unsigned levels,
+		int64_t *ret_off)
+{
+	struct meta_view head = {b, META_HEAD};
+	struct back back = {0};
+	int err = back_begin(&back, m, &head, inode, size);
+
+	if (!err)
+		err = nth_last(&back, size, max_rows, levels, ret_off);
+	back_end(&back);
+	return err;
+}
+
+int extent_tail(struct meta *m, struct branch *b, const struct inode *inode, int64_t size, unsigned max_rows, int64_t *ret_off)
+{
+	int64_t own = size + 1;
+	int err = 0;
+
+	if (size == 0 && version_inherits(b, inode->ino))
+		err = tail(m, b, inode, size, max_rows, 1, &own);
+	if (err || own == size) {
+		*ret_off = size;
+		return err;
+	}
+	return tail(m, b, inode, size, max_rows, UINT_MAX, ret_off);
+}
+
+int extent_head(struct meta *m, struct branch *b, const struct inode *inode, int64_t off, int64_t end, unsigned max_rows,
+		int64_t *ret_end)
+{
+	struct meta_view head = {b, META_HEAD};
+	struct extent rows[HEAD_BATCH];
+	size_t n = HEAD_BATCH;
+
+	for (unsigned left = max_rows; n == HEAD_BATCH && off < end; left -= HEAD_BATCH) {
+		int err = extent_scan(m, &head, inode, off, end, rows, HEAD_BATCH, &n);
+
+		if (err)
+			return err;
+		if (n == HEAD_BATCH)
+			off = rows[n - 1].off + rows[n - 1].len;
+		if (left <= HEAD_BATCH)
+			break;
+	}
+	*ret_end = n == HEAD_BATCH && off < end ? off : end;
+	return 0;
 }

@@ -6,9 +6,10 @@
 
 #include "store/volume/ns_internal.h"
 
-#define PUNCH_ROWS 4096
+#define PUNCH_ROWS 1024 /* of a transaction: what its record and others' waiting for the lock allow */
 #define COPY_EXTENTS 256
 #define COPY_TRIES 8
+#define COPY_MAX (256 * MIB) /* in one transaction: of the rows in its way there may be many */
 
 /* --- fallocate --- */
 
@@ -80,12 +81,47 @@ static int fallocate_in(struct tx *tx, uint64_t node, struct falloc *fa, struct 
 	return ret ? ret : inode_put(s->meta, b, &inode);
 }
 
+static int fallocate_once(struct store *s, const struct op *op, uint64_t node, struct falloc *fa)
+{
+	struct file *f = NULL;
+	struct tx tx;
+	int ret = tx_begin(s, op, (fa->mode & FALLOC_FL_PUNCH_HOLE) ? 0 : TX_GROWS, 0, &tx);
+
+	if (ret)
+		return ret;
+	ret = tx_end_locked(&tx, fallocate_in(&tx, node, fa, &f), NULL, 0, NULL);
+	if (!ret && f && file_buffered(f)) {
+		if (fa->trims)
+			file_trim(s, f, fa->off, fa->end, fa->size);
+		else
+			f->size = fa->size;
+		f->mtime = 0;
+		file_size_told(s, f, fa->row_size);
+		file_put(s, f);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	return ret;
+}
+
+/* Where a slice that begins at off must end. */
+static int slice_end(struct store *s, uint64_t node, int64_t off, int64_t end, int64_t *ret_end)
+{
+	struct resolved r;
+	struct inode inode;
+	int ret;
+
+	LOCK_SCOPE(&s->lock);
+	ret = node_inode(s, node, true, &r, &inode);
+	*ret_end = end;
+	if (ret || !S_ISREG(inode.mode))
+		return 0; /* the operation itself says so */
+	return extent_head(s->meta, r.slot->view.branch, &inode, off, end, PUNCH_ROWS, ret_end);
+}
+
 int file_fallocate(struct store *s, const struct op *op, uint64_t node, int mode, int64_t off, int64_t len)
 {
 	struct falloc fa = {.mode = mode, .off = off, .end = off + len};
-	struct file *f = NULL;
-	struct tx tx;
-	int ret;
+	int ret = 0;
 
 	if (off < 0 || len <= 0)
 		return -EINVAL;
@@ -95,21 +131,17 @@ int file_fallocate(struct store *s, const struct op *op, uint64_t node, int mode
 		return -EOPNOTSUPP;
 	if (len > (int64_t)FILE_SIZE_MAX - off)
 		return -EFBIG;
-	ret = tx_begin(s, op, (mode & FALLOC_FL_PUNCH_HOLE) ? 0 : TX_GROWS, 0, &tx);
-	if (ret)
-		return ret;
-	ret = tx_end_locked(&tx, fallocate_in(&tx, node, &fa, &f), NULL, 0, NULL);
-	if (!ret && f && file_buffered(f)) {
-		if (fa.trims)
-			file_trim(s, f, fa.off, fa.end, fa.size);
-		else
-			f->size = fa.size;
-		f->mtime = 0;
-		file_size_told(s, f, fa.row_size);
-		file_put(s, f);
+	/* what one transaction cannot take is punched in several, from the front */
+	while (!ret && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))) {
+		struct falloc part = {.mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, .off = fa.off};
+
+		ret = slice_end(s, node, fa.off, fa.end, &part.end);
+		if (ret || part.end == fa.end)
+			break;
+		ret = fallocate_once(s, NULL, node, &part);
+		fa.off = part.end;
 	}
-	(void)pthread_mutex_unlock(&s->lock);
-	return ret;
+	return ret ? ret : fallocate_once(s, op, node, &fa);
 }
 
 /* --- holes --- */
@@ -292,6 +324,7 @@ int file_copy_range(struct store *s, const struct op *op, uint64_t src, int64_t 
 		return -EINVAL;
 	if (len > (int64_t)FILE_SIZE_MAX - dst_off)
 		return -EFBIG;
+	len = len < (int64_t)COPY_MAX ? len : (int64_t)COPY_MAX;
 	for (try = 0; try < COPY_TRIES; try++) {
 		struct copy c = {.src = src, .dst = dst, .src_off = src_off, .dst_off = dst_off, .len = len};
 

@@ -5,7 +5,7 @@
 #include "store/volume/ns_internal.h"
 
 #define CAPS_NAME "security.capability"
-#define ROWS_AT_ONCE 4096
+#define ROWS_AT_ONCE 1024 /* of a transaction: what its record and others' waiting for the lock allow */
 
 /* Clears suid, sgid where it grants something, and capabilities, as a write or a change of owner must. */
 static int kill_priv(struct meta *m, struct branch *b, struct inode *inode)
@@ -52,6 +52,49 @@ int file_resize(struct tx *tx, struct branch *b, struct inode *inode, struct fil
 							      .len = INT64_MAX - size,
 							      .size = size});
 	return ret ? ret : file_touch(tx, b, inode, f);
+}
+
+static int shorten_in(struct tx *tx, uint64_t node, int64_t size, int64_t *ret_cut, struct file **ret_file)
+{
+	struct store *s = tx->s;
+	struct resolved r;
+	struct inode inode;
+	struct branch *b;
+	int ret = node_inode(s, node, true, &r, &inode);
+
+	*ret_cut = size;
+	if (ret || !S_ISREG(inode.mode) || size < 0 || size >= inode.size)
+		return 0; /* whatever is wrong, the operation itself says so */
+	b = r.slot->view.branch;
+	ret = extent_tail(s->meta, b, &inode, size, ROWS_AT_ONCE, ret_cut);
+	if (ret || *ret_cut == size)
+		return ret;
+	*ret_file = file_find(s, b, r.ino);
+	if (*ret_file && file_reserve(*ret_file))
+		return -ENOMEM;
+	ret = file_resize(tx, b, &inode, *ret_file, *ret_cut);
+	return ret ? ret : inode_put(s->meta, b, &inode);
+}
+
+int file_shorten(struct store *s, uint64_t node, int64_t size, bool *ret_more)
+{
+	struct file *f = NULL;
+	int64_t cut = size;
+	struct tx tx;
+	int ret = tx_begin(s, NULL, 0, 0, &tx);
+
+	if (ret)
+		return ret;
+	ret = tx_end_locked(&tx, shorten_in(&tx, node, size, &cut, &f), NULL, 0, NULL);
+	if (!ret && f) {
+		if (file_buffered(f))
+			file_trim(s, f, cut, INT64_MAX, cut);
+		f->mtime = 0;
+		file_put(s, f);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	*ret_more = cut != size;
+	return ret;
 }
 
 static int set_times(struct tx *tx, struct branch *b, struct inode *inode, struct file *f, const struct attr *want, unsigned mask)
@@ -132,10 +175,15 @@ int ns_setattr(struct store *s, const struct op *op, uint64_t node, const struct
 	struct inode inode;
 	struct file *f = NULL;
 	struct tx tx;
-	int err;
+	bool more = mask & NS_SET_SIZE;
+	int err = 0;
 
 	if (mask == NS_KILL_PRIV && kill_priv_is_noop(s, node))
 		return ns_getattr(s, node, ret);
+	while (more && !err)
+		err = file_shorten(s, node, want->size, &more);
+	if (err)
+		return err;
 	err = tx_begin(s, op, (mask & NS_SET_SIZE) && want->size ? TX_GROWS : 0, 0, &tx);
 	if (err)
 		return err;

@@ -14,6 +14,9 @@ int ns_create_root(struct tx *tx, struct branch *b, uint32_t uid, uint32_t gid, 
 /* Sets the size of a regular file to `size`, with what that means for extents and for the buffers of `f` (may be NULL); the inode is not
  * put, and the buffers are trimmed by the caller once the transaction stands. */
 int file_resize(struct tx *tx, struct branch *b, struct inode *inode, struct file *f, int64_t size);
+/* One slice of a file's truncation to `size`, as far from its end as one transaction may reach: *ret_more is false when the rest may be done
+ * in one, which is then the caller's. Takes the lock. */
+int file_shorten(struct store *s, uint64_t node, int64_t size, bool *ret_more);
 /* Sets the row's mtime and ctime to the operation's, in place of a buffered mtime, which the caller clears once the transaction stands. */
 int file_touch(struct tx *tx, struct branch *b, struct inode *inode, struct file *f);
 int ns_volume_root_attr(struct store *s, const struct volume_row *vol, struct attr *ret);
