@@ -25,6 +25,14 @@ static const struct route {
 	{"POST", "v1/volumes/*/rollback", api_rollback},
 	{"POST", "v1/volumes/*/clone", api_clone},
 	{"GET", "v1/volumes/*/open", api_volume_open},
+	{"GET", "v1/volumes/*/export", api_export},
+	{"PUT", "v1/volumes/*/import", NULL}, /* see begin_upload */
+	{"GET", "v1/trash", api_trash_list},
+	{"DELETE", "v1/trash", api_trash_purge_all},
+	{"DELETE", "v1/trash/*", api_trash_purge},
+	{"POST", "v1/trash/*/undelete", api_trash_undelete},
+	{"GET", "v1/settings", api_settings},
+	{"POST", "v1/settings", api_settings_change},
 	{"GET", "v1/snapshots", api_snapshot_list},
 	{"POST", "v1/snapshots", api_snapshot_create},
 	{"GET", "v1/snapshots/*/*", api_snapshot_get},
@@ -37,6 +45,7 @@ static const struct route {
 	{"POST", "v1/gc", api_gc},
 	{"POST", "v1/upgrade", api_upgrade},
 	{"POST", "v1/check", api_check},
+	{"GET", "v1/jobs", api_job_list},
 	{"GET", "v1/jobs/*", api_job},
 	{"DELETE", "v1/jobs/*", api_job_cancel},
 	{"GET", "metrics", api_metrics},
@@ -139,9 +148,22 @@ static void fill_reply(const struct http_request *h, unsigned status, struct api
 				 h->parts_n > 1 ? h->parts[1] : "", err->text);
 	}
 	reply->status = status;
+	reply->body = a->body;
 	reply->content_type = a->text ? a->content_type : "application/json";
 	reply->text = a->text ? a->text : a->json ? json_dumps(a->json, JSON_COMPACT) : NULL;
 	reply->len = reply->text ? strlen(reply->text) : 0;
+}
+
+/* A route has ended with `ret`. */
+static void finish(const struct http_request *h, int ret, struct api_answer *answer, struct err *err, struct http_reply *reply)
+{
+	unsigned status;
+
+	if (ret < 0 && !err->code)
+		(void)err_set(err, -ret, "%s", err_name(-ret));
+	status = ret < 0 ? status_of(err->code) : ret > 0 ? (unsigned)ret : 200;
+	fill_reply(h, status, answer, err, reply);
+	json_decref(answer->json);
 }
 
 static void handle(void *arg, const struct http_request *h, struct http_reply *reply)
@@ -152,25 +174,67 @@ static void handle(void *arg, const struct http_request *h, struct http_reply *r
 	const struct route *route = NULL;
 	struct err err = {0};
 	unsigned status;
-	int ret = 0;
+	int ret;
 
 	status = find_route(h, &route, r.args);
-	if (status == 404)
-		(void)err_set(&err, ENOENT, "there is no such request");
-	else if (status == 405)
-		(void)err_set(&err, EINVAL, "%s is not possible there", h->method);
-	else
-		ret = parse_body(h, &r.body, &err);
-	if (!status && !ret)
-		ret = route->fn(api, &r, &answer, &err);
-	if (!status) {
-		if (ret < 0 && !err.code)
-			(void)err_set(&err, -ret, "%s", err_name(-ret));
-		status = ret < 0 ? status_of(err.code) : ret > 0 ? (unsigned)ret : 200;
+	if (status) {
+		if (status == 404)
+			(void)err_set(&err, ENOENT, "there is no such request");
+		else
+			(void)err_set(&err, EINVAL, "%s is not possible there", h->method);
+		fill_reply(h, status, &answer, &err, reply);
+		json_decref(answer.json);
+		return;
 	}
-	fill_reply(h, status, &answer, &err, reply);
-	json_decref(answer.json);
+	ret = parse_body(h, &r.body, &err);
+	if (!ret)
+		ret = route->fn(api, &r, &answer, &err);
+	finish(h, ret, &answer, &err, reply);
 	json_decref(r.body);
+}
+
+/* --- requests whose body is taken as it comes --- */
+
+struct upload {
+	struct api_upload u;
+	struct err refused; /* it could not begin: why */
+};
+
+static int upload_write(void *arg, const void *data, size_t len)
+{
+	struct upload *u = arg;
+
+	return u->refused.code ? -1 : u->u.write(u->u.arg, data, len);
+}
+
+static void upload_end(void *arg, struct http_reply *reply)
+{
+	static const struct http_request none = {.method = "PUT", .parts = {"v1", "import"}, .parts_n = 2};
+	struct upload *u = arg;
+	struct api_answer answer = {0};
+	struct err err = u->refused;
+	int ret = err.code ? -err.code : u->u.end(u->u.arg, reply != NULL, &answer, &err);
+
+	if (reply)
+		finish(&none, ret, &answer, &err, reply);
+	else
+		json_decref(answer.json);
+	free(u);
+}
+
+static bool begin_upload(void *arg, const struct http_request *h, struct http_upload *ret)
+{
+	struct api_request r = {.http = h};
+	const struct route *route;
+	struct upload *u;
+
+	if (find_route(h, &route, r.args) || route->fn)
+		return false;
+	u = calloc(1, sizeof *u);
+	if (u && api_import(arg, &r, &u->u, &u->refused) && !u->refused.code)
+		(void)err_set(&u->refused, EIO, "the import could not begin");
+	*ret = (struct http_upload){.write = upload_write, .end = upload_end, .arg = u};
+	return u;
 }
 
 int api_start(struct daemon *d, struct api **ret, struct err *err)
@@ -180,6 +244,7 @@ int api_start(struct daemon *d, struct api **ret, struct err *err)
 		.listener = &d->handover.sockets.v[SOCKET_API],
 		.idle_timeout_s = IDLE_TIMEOUT_S,
 		.handle = handle,
+		.upload = begin_upload,
 		.arg = api,
 	};
 	int r;

@@ -28,6 +28,7 @@ struct api_answer {
 	json_t *json;
 	char *text;
 	const char *content_type;
+	struct http_body body; /* with `read` set: the answer */
 };
 typedef int (*api_route)(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 
@@ -47,6 +48,23 @@ int api_volume_remove(struct api *api, const struct api_request *r, struct api_a
 int api_volume_rename(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_volume_set(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_volume_open(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+
+int api_export(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+/* Begins to take a request's body; *ret's reply is an api_answer's. */
+struct api_upload {
+	int (*write)(void *arg, const void *data, size_t len);
+	/* The body is complete, or the client is gone; frees arg. As a route's answer. */
+	int (*end)(void *arg, bool complete, struct api_answer *ret, struct err *err);
+	void *arg;
+};
+int api_import(struct api *api, const struct api_request *r, struct api_upload *ret, struct err *err);
+int api_trash_list(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_trash_undelete(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_trash_purge(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_trash_purge_all(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_settings(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_settings_change(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_job_list(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 
 int api_rollback(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_clone(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);

@@ -58,6 +58,8 @@ json_t *api_json_space(const struct store_space *s)
 		{"inodes", s->inodes},
 		{"buffered_bytes", s->buffered_bytes},
 		{"reap_tasks", s->reap_tasks},
+		{"trash_volumes", s->trash_volumes},
+		{"trash_bytes", s->trash_bytes},
 	};
 	json_t *o = json_object();
 	size_t i;

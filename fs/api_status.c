@@ -250,6 +250,15 @@ static int job_id(const struct api_request *r, uint64_t *ret, struct err *err)
 	return *end ? err_set(err, ENOENT, "there is no job %s", r->args[0]) : 0;
 }
 
+int api_job_list(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
+{
+	json_t *list;
+	int bad = jobs_list(api->jobs, &list, err);
+
+	(void)r;
+	return bad ? bad : api_answer(ret, json_pack("{s:o}", "jobs", list), 200, err);
+}
+
 int api_job(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
 	json_t *job;

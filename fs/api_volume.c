@@ -9,6 +9,7 @@
 #include "fs/volumes.h"
 #include "store/base/cleanup.h"
 #include "store/volume/file_io.h"
+#include "store/volume/trash.h"
 
 
 int api_volume_list(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -72,15 +73,23 @@ int api_volume_create(struct api *api, const struct api_request *r, struct api_a
 int api_volume_remove(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
 {
 	const char *force = http_query(r->http, "force");
-	bool forced = force && *force && strcmp(force, "0") != 0;
+	const char *purge = http_query(r->http, "purge");
+	unsigned flags = 0;
 	struct volume_info v;
-	int bad = volumes_remove(api->d, r->args[0], forced ? VOLUMES_FORCE : 0, &v, err);
+	int64_t until;
+	int bad;
 
+	if (force && *force && strcmp(force, "0") != 0)
+		flags |= VOLUMES_FORCE;
+	if (purge && *purge && strcmp(purge, "0") != 0)
+		flags |= VOLUMES_PURGE;
+	bad = volumes_remove(api->d, r->args[0], flags, &v, err);
 	if (bad)
 		return bad;
+	until = trash_until(api->d->store, v.id);
 	return api_answer(ret,
-			  json_pack("{s:s,s:i,s:I}", "removed", v.name, "snapshots", (int)v.snapshots, "bytes",
-				    (json_int_t)v.bytes),
+			  json_pack("{s:s,s:i,s:I,s:I}", "removed", v.name, "snapshots", (int)v.snapshots, "bytes",
+				    (json_int_t)v.bytes, "trash_until", (json_int_t)until),
 			  200, err);
 }
 

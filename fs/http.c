@@ -15,6 +15,9 @@
 #define CONNECTIONS_MAX 64
 #define ANSWER_MS_MAX 60000
 
+#define BODY_PIECE (256 * 1024)
+#define DROPPED_MAX (16 * 1024 * 1024) /* of an upload that is not wanted */
+
 struct http_server {
 	struct http_options o;
 	_Atomic unsigned requests; /* begun, and their answers not yet sent */
@@ -25,6 +28,9 @@ struct http_server {
 struct arriving {
 	struct buf body;
 	bool too_long;
+	bool counted;              /* in `requests` */
+	struct http_upload upload; /* in place of body */
+	size_t dropped;
 };
 
 const char *http_query(const struct http_request *r, const char *key)
@@ -32,10 +38,56 @@ const char *http_query(const struct http_request *r, const char *key)
 	return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, key);
 }
 
+static ssize_t body_piece(void *arg, uint64_t pos, char *buf, size_t max)
+{
+	const struct http_body *b = arg;
+	ssize_t n = b->read(b->arg, buf, max);
+
+	(void)pos;
+	return n > 0 ? n : n ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+static void body_free(void *arg)
+{
+	struct http_body *b = arg;
+
+	b->free(b->arg);
+	free(b);
+}
+
+static enum MHD_Result send_body(struct MHD_Connection *c, const struct http_reply *reply)
+{
+	struct http_body *b = malloc(sizeof *b);
+	struct MHD_Response *response = NULL;
+	enum MHD_Result ok;
+	char job[24];
+
+	if (b) {
+		*b = reply->body;
+		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BODY_PIECE, body_piece, b, body_free);
+	}
+	if (!response) {
+		reply->body.free(reply->body.arg);
+		free(b);
+		return MHD_NO;
+	}
+	/* whoever reads it may take as long as he likes */
+	(void)MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+	(void)snprintf(job, sizeof job, "%llu", (unsigned long long)reply->body.job);
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
+	(void)MHD_add_response_header(response, "Varve-Job", job);
+	ok = MHD_queue_response(c, reply->status, response);
+	MHD_destroy_response(response);
+	return ok;
+}
+
 static enum MHD_Result send_reply(struct MHD_Connection *c, const struct http_reply *reply)
 {
 	struct MHD_Response *response;
 	enum MHD_Result ok;
+
+	if (reply->body.read)
+		return send_body(c, reply);
 
 	if (!reply->text)
 		return MHD_NO;
@@ -64,6 +116,43 @@ static void split_path(char *path, struct http_request *r)
 	}
 }
 
+/* The head has come. */
+static enum MHD_Result begin(struct http_server *h, struct MHD_Connection *c, const char *url, const char *method, void **state)
+{
+	struct http_request r = {.method = method, .body = "", .connection = c};
+	struct arriving *a = calloc(1, sizeof *a);
+	AUTO_FREE char *path = strdup(url);
+
+	if (!a || !path) {
+		free(a);
+		return MHD_NO;
+	}
+	*state = a;
+	split_path(path, &r);
+	if (h->o.upload && h->o.upload(h->o.arg, &r, &a->upload)) {
+		(void)MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+	} else {
+		a->counted = true;
+		(void)atomic_fetch_add(&h->requests, 1);
+	}
+	return MHD_YES;
+}
+
+static enum MHD_Result take_piece(struct arriving *a, const char *data, size_t len)
+{
+	if (a->upload.write) {
+		if (!a->upload.write(a->upload.arg, data, len))
+			return MHD_YES;
+		a->dropped += len;
+		return a->dropped > DROPPED_MAX ? MHD_NO : MHD_YES;
+	}
+	if (a->body.len + len > HTTP_BODY_MAX)
+		a->too_long = true;
+	else if (buf_add(&a->body, data, len))
+		return MHD_NO;
+	return MHD_YES;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const char *url, const char *method,
 				  const char *version, const char *data, size_t *data_len, void **state)
 {
@@ -73,20 +162,20 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	AUTO_FREE char *path = NULL;
 
 	(void)version;
-	if (!a) {
-		*state = calloc(1, sizeof *a);
-		if (!*state)
-			return MHD_NO;
-		(void)atomic_fetch_add(&h->requests, 1);
-		return MHD_YES;
-	}
+	if (!a)
+		return begin(h, c, url, method, state);
 	if (*data_len) {
-		if (a->body.len + *data_len > HTTP_BODY_MAX)
-			a->too_long = true;
-		else if (buf_add(&a->body, data, *data_len))
-			return MHD_NO;
+		enum MHD_Result ok = take_piece(a, data, *data_len);
+
 		*data_len = 0;
-		return MHD_YES;
+		return ok;
+	}
+	if (a->upload.write) {
+		struct http_upload upload = a->upload;
+
+		a->upload.write = NULL;
+		upload.end(upload.arg, &reply);
+		return send_reply(c, &reply);
 	}
 	path = strdup(url);
 	if (!path || buf_add_u8(&a->body, 0))
@@ -100,6 +189,11 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 	};
 	split_path(path, &r);
 	h->o.handle(h->o.arg, &r, &reply);
+	/* an end is not put off until somebody has read all of an archive */
+	if (reply.body.read) {
+		a->counted = false;
+		(void)atomic_fetch_sub(&h->requests, 1);
+	}
 	return send_reply(c, &reply);
 }
 
@@ -111,7 +205,10 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **state, enum
 	(void)c;
 	(void)how;
 	if (a) {
-		(void)atomic_fetch_sub(&h->requests, 1);
+		if (a->counted)
+			(void)atomic_fetch_sub(&h->requests, 1);
+		if (a->upload.write)
+			a->upload.end(a->upload.arg, NULL);
 		buf_free(&a->body);
 		free(a);
 	}

@@ -9,6 +9,7 @@
 #include "fs/uses.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
+#include "store/volume/trash.h"
 
 #define USES_NAMED_MAX 3
 #define USE_ID_SHOWN 12
@@ -116,7 +117,9 @@ static int refuse_open_files(struct daemon *d, const struct volume_info *v, stru
 int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct volume_info *ret, struct err *err)
 {
 	const bool forced = flags & VOLUMES_FORCE;
+	struct err why = {0};
 	struct volume_info v;
+	uint64_t us;
 	int r;
 
 	LOCK_SCOPE(&d->replace_lock);
@@ -127,9 +130,13 @@ int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct vo
 		r = refuse_open_files(d, &v, err);
 	if (r)
 		return r;
+	/* so that the trash has what is dirty in the kernel */
+	if (forced && !v.tmpfs && fence_run(d, &v.id, 1, &us, &why))
+		log_warn("removal of %s: what goes into the trash lacks something: %s", name, why.text);
 	AUTO_INTENT intent = intent_begin(d, INTENT_NAME, NODE_ROOT, name);
 
-	r = volume_remove(d->store, name, forced ? VOLUME_REMOVE_FORCE : 0, err);
+	r = volume_remove(d->store, name,
+			  (forced ? VOLUME_REMOVE_FORCE : 0) | (flags & VOLUMES_PURGE ? VOLUME_REMOVE_PURGE : 0), err);
 	if (r == -EBUSY && v.open_writers && !forced)
 		holders_name_writers(d, name, v.id, "stop it, or remove with --force", err);
 	if (r)
@@ -140,6 +147,55 @@ int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct vo
 	/* all below it goes with it */
 	invalidate_name(d, NODE_ROOT, name);
 	*ret = v;
+	return 0;
+}
+
+int volumes_undelete(struct daemon *d, const char *name, const char *new_name, struct volume_info *ret, struct err *err)
+{
+	AUTO_INTENT intent = intent_begin(d, INTENT_NAME, NODE_ROOT, new_name);
+	int r = trash_undelete(d->store, name, new_name, ret, err);
+
+	if (r)
+		return r;
+	invalidate_name(d, NODE_ROOT, ret->name);
+	return ret->tmpfs ? tmpfs_ensure(d, ret, err) : 0;
+}
+
+void volumes_name_writers(struct daemon *d, const char *name, const char *what_to_do, struct err *err)
+{
+	struct volume_info v;
+
+	if (!volume_get(d->store, name, &v, NULL))
+		holders_name_writers(d, name, v.id, what_to_do, err);
+}
+
+int volumes_publish(struct daemon *d, const struct draft *draft, char ret_saved[VOLUME_NAME_MAX + 1], struct volume_info *ret,
+		    struct err *err)
+{
+	struct err why = {0};
+	struct volume_info before;
+	uint64_t us;
+	int r;
+
+	LOCK_SCOPE(&d->replace_lock);
+	AUTO_INTENT intent = draft->target && !volume_get(d->store, draft->name, &before, NULL)
+				     ? intent_begin(d, INTENT_ROLLBACK, before.root_node, "")
+				     : intent_begin(d, INTENT_NAME, NODE_ROOT, draft->name);
+
+	/* what is dirty in the kernel belongs to the state that is kept */
+	if (draft->target && fence_run(d, &draft->target, 1, &us, &why))
+		log_warn("import into %s: the state before it lacks something: %s", draft->name, why.text);
+	r = draft_publish(d->store, draft, ret_saved, ret, err);
+	if (r == -EBUSY)
+		volumes_name_writers(d, draft->name, "stop it first", err);
+	if (r)
+		return r;
+	if (draft->target) {
+		invalidate_rollback(d, ret->root_node, ret_saved);
+		invalidate_snapshot(d, ret->root_node, ret_saved);
+	} else {
+		invalidate_name(d, NODE_ROOT, ret->name);
+	}
 	return 0;
 }
 

@@ -5,7 +5,7 @@
 #define VARVE_FS_VOLUMES_H
 
 #include "fs/daemon.h"
-#include "store/volume/snapshot.h"
+#include "store/volume/draft.h"
 
 struct volumes_made {
 	struct volume_info volume;
@@ -21,8 +21,15 @@ int volumes_clone(struct daemon *d, const char *volume, const char *snapshot, co
 
 /* -EBUSY, with who it is, while files are open for writing (on a tmpfs: open at all) or a container engine has it
  * mounted, and while a snapshot is held. */
-enum { VOLUMES_FORCE = 1 /* whoever uses it; a held snapshot still refuses */, VOLUMES_IGNORE_USES = 2 };
+enum { VOLUMES_FORCE = 1 /* whoever uses it; a held snapshot still refuses */, VOLUMES_IGNORE_USES = 2, VOLUMES_PURGE = 4 /* not into the trash */ };
 int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct volume_info *ret, struct err *err);
+/* Out of the trash, as `new_name`. */
+int volumes_undelete(struct daemon *d, const char *name, const char *new_name, struct volume_info *ret, struct err *err);
+/* A draft becomes a volume, or a volume's content, as draft_publish says; an -EBUSY names who has files open. */
+int volumes_publish(struct daemon *d, const struct draft *draft, char ret_saved[VOLUME_NAME_MAX + 1], struct volume_info *ret,
+		    struct err *err);
+/* Adds to an -EBUSY error who has files of the volume open for writing. */
+void volumes_name_writers(struct daemon *d, const char *name, const char *what_to_do, struct err *err);
 /* -EBUSY while a container engine, which knows it by its name, has it mounted. */
 int volumes_rename(struct daemon *d, const char *name, const char *new_name, struct err *err);
 int volumes_set(struct daemon *d, const char *name, const struct volume_options *opts, struct volume_info *ret,

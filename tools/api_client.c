@@ -9,12 +9,14 @@
 
 #include "store/base/buf.h"
 #include "store/base/cleanup.h"
+#include "tools/format.h"
 
 #define PATH_MAX_ENCODED 4096
 #define CONNECT_TIMEOUT_S 10L
 /* How long to ask again when the daemon dies over a question that changes nothing: the next one is there in a moment. */
 #define RETRY_S_MAX 30
 #define RETRY_PAUSE_NS 100000000L
+#define STREAM_BUFFER (256L * 1024)
 
 struct api {
 	CURL *curl;
@@ -124,15 +126,34 @@ static int refuse_transport(struct api *api, CURLcode rc, struct err *err)
 	return err_set(err, ENOTCONN, "varved is not running: nothing answers on %s", api->socket);
 }
 
-static int refuse_answer(const json_t *answer, long status, struct err *err)
+int api_refuse(const json_t *answer, struct err *err)
 {
 	const json_t *error = json_object_get(answer, "error");
 
-	if (!error)
-		return err_set(err, EIO, "varved answered the request with HTTP status %ld", status);
-	err_set(err, code_number(api_str(error, "code")), "%s", api_str(error, "message"));
+	int rc = err_set(err, code_number(api_str(error, "code")), "%s", api_str(error, "message"));
+
 	err_hint(err, "%s", api_str(error, "hint"));
-	return -err->code;
+	return rc;
+}
+
+static int refuse_answer(const json_t *answer, long status, struct err *err)
+{
+	if (!json_object_get(answer, "error"))
+		return err_set(err, EIO, "varved answered the request with HTTP status %ld", status);
+	return api_refuse(answer, err);
+}
+
+static void prepare(struct api *api, const char *url)
+{
+	CURL *c = api->curl;
+
+	curl_easy_reset(c); /* keeps the connection */
+	(void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, api->socket);
+	(void)curl_easy_setopt(c, CURLOPT_URL, url);
+	(void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+	/* The environment's proxies are not meant for a local socket. */
+	(void)curl_easy_setopt(c, CURLOPT_PROXY, "");
 }
 
 static int perform_once(struct api *api, const char *method, const char *url, const char *text, struct buf *answer,
@@ -142,13 +163,7 @@ static int perform_once(struct api *api, const char *method, const char *url, co
 	CURL *c = api->curl;
 	CURLcode rc;
 
-	curl_easy_reset(c); /* keeps the connection */
-	(void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, api->socket);
-	(void)curl_easy_setopt(c, CURLOPT_URL, url);
-	(void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	(void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
-	/* The environment's proxies are not meant for a local socket. */
-	(void)curl_easy_setopt(c, CURLOPT_PROXY, "");
+	prepare(api, url);
 	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive);
 	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, answer);
 	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
@@ -213,4 +228,131 @@ int api_call(struct api *api, const char *method, json_t *body, json_t **ret, st
 	if (ret)
 		*ret = steal(&answer);
 	return 0;
+}
+
+/* --- streams --- */
+
+struct streaming {
+	struct api *api;
+	const struct api_stream *s;
+	struct buf answer; /* of an error, or of an upload */
+	int failed;        /* of put or get */
+};
+
+static size_t stream_receive(char *data, size_t size, size_t n, void *arg)
+{
+	struct streaming *st = arg;
+	long status = 0;
+
+	(void)curl_easy_getinfo(st->api->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (!st->s->put || status != 200)
+		return buf_add(&st->answer, data, size * n) == 0 ? size * n : 0;
+	st->failed = st->s->put(st->s->arg, data, size * n);
+	return st->failed ? 0 : size * n;
+}
+
+static size_t stream_send(char *buf, size_t size, size_t n, void *arg)
+{
+	struct streaming *st = arg;
+	ssize_t len = st->s->get(st->s->arg, buf, size * n);
+
+	if (len >= 0)
+		return (size_t)len;
+	st->failed = (int)len;
+	return CURL_READFUNC_ABORT;
+}
+
+static size_t stream_header(char *data, size_t size, size_t n, void *arg)
+{
+	static const char key[] = "Varve-Job: ";
+	struct streaming *st = arg;
+	size_t len = size * n, at = sizeof key - 1;
+
+	if (st->s->ret_job && len > at && strncasecmp(data, key, at) == 0)
+		(void)snprintf(st->s->ret_job, FORMAT_MAX, "%.*s", (int)strspn(data + at, "0123456789"), data + at);
+	return len;
+}
+
+static int stream_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct streaming *st = arg;
+
+	(void)a;
+	(void)b;
+	(void)c;
+	(void)d;
+	st->s->tick(st->s->arg);
+	return 0;
+}
+
+static int stream_perform(struct streaming *st, const char *url, struct err *err)
+{
+	CURL *c = st->api->curl;
+	json_auto_t *answer = NULL;
+	long status = 0;
+	CURLcode rc;
+
+	prepare(st->api, url);
+	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, stream_receive);
+	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, st);
+	(void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, stream_header);
+	(void)curl_easy_setopt(c, CURLOPT_HEADERDATA, st);
+	(void)curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	(void)curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, stream_tick);
+	(void)curl_easy_setopt(c, CURLOPT_XFERINFODATA, st);
+	(void)curl_easy_setopt(c, CURLOPT_BUFFERSIZE, STREAM_BUFFER);
+	if (st->s->get) {
+		(void)curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+		(void)curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, STREAM_BUFFER);
+		(void)curl_easy_setopt(c, CURLOPT_READFUNCTION, stream_send);
+		(void)curl_easy_setopt(c, CURLOPT_READDATA, st);
+	}
+	rc = curl_easy_perform(c);
+	if (st->failed) {
+		err_set(err, EPIPE, "%s the archive failed: %s", st->s->get ? "reading" : "writing", err_name(-st->failed));
+		return -EPIPE;
+	}
+	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+	if (rc != CURLE_OK && rc != CURLE_COULDNT_CONNECT) {
+		err_set(err, ECONNABORTED, "varved broke off: %s", curl_easy_strerror(rc));
+		return -ECONNABORTED;
+	}
+	if (rc != CURLE_OK)
+		return refuse_transport(st->api, rc, err);
+	if (status / 100 == 2)
+		return 0;
+	answer = json_loadb((const char *)st->answer.data, st->answer.len, 0, NULL);
+	return refuse_answer(answer, status, err);
+}
+
+int api_download(struct api *api, const struct api_stream *s, struct err *err, const char *path, ...)
+{
+	struct streaming st = {.api = api, .s = s};
+	char url[PATH_MAX_ENCODED];
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	rc = make_url(api, url, sizeof url, path, ap);
+	va_end(ap);
+	rc = rc < 0 ? err_set(err, -rc, "the request's names are too long") : stream_perform(&st, url, err);
+	buf_free(&st.answer);
+	return rc;
+}
+
+int api_upload(struct api *api, const struct api_stream *s, json_t **ret, struct err *err, const char *path, ...)
+{
+	struct streaming st = {.api = api, .s = s};
+	char url[PATH_MAX_ENCODED];
+	va_list ap;
+	int rc;
+
+	va_start(ap, path);
+	rc = make_url(api, url, sizeof url, path, ap);
+	va_end(ap);
+	rc = rc < 0 ? err_set(err, -rc, "the request's names are too long") : stream_perform(&st, url, err);
+	if (rc == 0 && !(*ret = json_loadb((const char *)st.answer.data, st.answer.len, 0, NULL)))
+		rc = err_set(err, EPROTO, "varved's answer is not JSON");
+	buf_free(&st.answer);
+	return rc;
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "store/base/err.h"
 
@@ -18,6 +19,23 @@ void api_free(struct api *api);
  * with its message and hint, an unreachable daemon is -ENOTCONN, or -EACCES when this user may not speak to it. */
 int api_call(struct api *api, const char *method, json_t *body, json_t **ret, struct err *err, const char *path, ...)
 	__attribute__((format(printf, 6, 7)));
+
+/* A body that is moved as it comes, one way. */
+struct api_stream {
+	int (*put)(void *arg, const void *data, size_t len);   /* of an answer; -errno ends it */
+	ssize_t (*get)(void *arg, void *buf, size_t len);      /* of a request; 0 at the end, -errno ends it */
+	void (*tick)(void *arg);                               /* now and then */
+	void *arg;
+	char *ret_job; /* of FORMAT_MAX: the id of the job that makes the answer; may be NULL */
+};
+/* GET whose answer goes to put. -EPIPE when put failed, -ECONNABORTED when the daemon broke off. */
+int api_download(struct api *api, const struct api_stream *s, struct err *err, const char *path, ...)
+	__attribute__((format(printf, 4, 5)));
+/* PUT of what get gives; *ret as of api_call. -EPIPE when get failed, -ECONNABORTED when the daemon broke off. */
+int api_upload(struct api *api, const struct api_stream *s, json_t **ret, struct err *err, const char *path, ...)
+	__attribute__((format(printf, 5, 6)));
+/* The error that an answer or a failed job says, as -code. */
+int api_refuse(const json_t *answer, struct err *err);
 
 /* Fields of an answer; 0 and "" when they are not there. */
 int64_t api_int(const json_t *object, const char *key);

@@ -7,6 +7,7 @@
 #include "store/base/cleanup.h"
 #include "store/maint/check.h"
 #include "tools/api_client.h"
+#include "tools/daemon.h"
 #include "tools/job.h"
 #include "tools/output.h"
 
@@ -87,29 +88,20 @@ static int check_online(struct cli *cli, bool data, struct err *err)
 	return rc < 0 ? rc : finish(cli, result, messages, err);
 }
 
-static bool same_directory(const char *a, const char *b)
-{
-	AUTO_FREE char *real_a = realpath(a, NULL);
-	AUTO_FREE char *real_b = realpath(b, NULL);
-
-	return real_a && real_b && strcmp(real_a, real_b) == 0;
-}
-
 static int check_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	bool data = args_has(args, "data");
-	json_auto_t *status = NULL;
-	int rc = api_call(cli->api, "GET", NULL, &status, err, "/v1/status");
+	int rc;
 
 	if (args->n_words) {
 		cli->store = args->words[0];
 		cli->flags |= CLI_STORE_GIVEN;
 	}
-	/* A daemon may be there and serve another store than the one asked for. */
-	if (rc == 0 && (!(cli->flags & CLI_STORE_GIVEN) || same_directory(cli->store, api_str(status, "store"))))
-		return check_online(cli, data, err);
+	rc = daemon_serves(cli, err);
 	if (rc < 0 && rc != -ENOTCONN)
 		return rc;
+	if (rc > 0)
+		return check_online(cli, data, err);
 	rc = check_offline(cli, data, err);
 	if (rc == -EBUSY)
 		err_hint(err, "a daemon holds this store: say where it listens with --api");

@@ -111,6 +111,9 @@ static int df_run(struct cli *cli, const struct args *args, struct err *err)
 	       format_ratio(a, (uint64_t)api_int(df, "unique_bytes"), (uint64_t)api_int(df, "stored_bytes")));
 	df_row(cli, t, "Packs on disk", api_int(df, "disk_bytes"), "");
 	df_row(cli, t, "Metadata", api_int(df, "meta_bytes"), "database and journal");
+	if (api_int(df, "trash_volumes") > 0)
+		df_row(cli, t, "  trash", api_int(df, "trash_bytes"),
+		       output_count(a, api_int(df, "trash_volumes"), "removed volume"));
 	df_row(cli, t, "Buffered", api_int(df, "buffered_bytes"), "written, not yet in packs");
 	(void)snprintf(text, sizeof text, "dead chunks, room for new ones; %s in the background",
 		       output_count(a, api_int(df, "reap_tasks"), "task"));

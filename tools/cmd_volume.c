@@ -4,6 +4,7 @@
 
 #include "store/base/cleanup.h"
 #include "tools/api_client.h"
+#include "tools/cmd_trash.h"
 #include "tools/name.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -63,9 +64,11 @@ static int volume_ls(struct cli *cli, const struct args *args, struct err *err)
 	const json_t *volumes;
 	json_t *v;
 	size_t i;
-	int rc = api_call(cli->api, "GET", NULL, &answer, err, "/v1/volumes");
+	int rc;
 
-	(void)args;
+	if (args_has(args, "trash"))
+		return cmd_trash_ls(cli, err);
+	rc = api_call(cli->api, "GET", NULL, &answer, err, "/v1/volumes");
 	if (rc < 0)
 		return rc;
 	volumes = json_object_get(answer, "volumes");
@@ -174,7 +177,7 @@ static int volume_inspect(struct cli *cli, const struct args *args, struct err *
 }
 
 /* Removes one volume; its answer is appended to `all`. */
-static int remove_one(struct cli *cli, const char *name, bool force, json_t *all, struct err *err)
+static int remove_one(struct cli *cli, const char *name, const struct args *args, json_t *all, struct err *err)
 {
 	json_auto_t *v = NULL;
 	json_t *answer = NULL;
@@ -189,12 +192,15 @@ static int remove_one(struct cli *cli, const char *name, bool force, json_t *all
 				    output_count(b, api_int(v, "inodes"), "inode"),
 				    output_count(c, api_int(v, "snapshots"), "snapshot"));
 	if (rc == 0)
-		rc = api_call(cli->api, "DELETE", NULL, &answer, err,
-			      force ? "/v1/volumes/%s?force=1" : "/v1/volumes/%s", name);
+		rc = api_call(cli->api, "DELETE", NULL, &answer, err, "/v1/volumes/%s?force=%s&purge=%s", name,
+			      args_has(args, "force") ? "1" : "0", args_has(args, "purge") ? "1" : "0");
 	if (rc < 0)
 		return rc;
 	if (!(cli->flags & CLI_JSON))
 		(void)printf("%s\n", name);
+	if (api_int(answer, "trash_until"))
+		output_note(cli, "It can be brought back until %s: varve volume undelete %s",
+			    format_time(a, api_int(answer, "trash_until")), name);
 	return json_array_append_new(all, answer) < 0 ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 
@@ -205,7 +211,7 @@ static int volume_rm(struct cli *cli, const struct args *args, struct err *err)
 	int failed = 0;
 
 	for (int w = 0; w < args->n_words; w++) {
-		int rc = remove_one(cli, args->words[w], args_has(args, "force"), all, err);
+		int rc = remove_one(cli, args->words[w], args, all, err);
 		if (rc == -ENOTCONN)
 			return rc;
 		if (rc < 0) {
@@ -270,9 +276,18 @@ static const struct args_option create_options[] = {
 };
 static const struct args_option rm_options[] = {
 	{"force", 'f', NULL, "even while files are open for writing"},
+	{"purge", 0, NULL, "for good, not into the trash"},
 	{0},
 };
 static const struct args_option set_options[] = {OPTION_O, {0}};
+static const struct args_option ls_options[] = {
+	{"trash", 0, NULL, "those that were removed"},
+	{0},
+};
+static const struct args_option purge_options[] = {
+	{"all", 'a', NULL, "everything in the trash"},
+	{0},
+};
 
 static const struct command subcommands[] = {
 	{.name = "create",
@@ -284,7 +299,14 @@ static const struct command subcommands[] = {
 	 .also = "new add make mk",
 	 .words_min = 1,
 	 .words_max = 1},
-	{.name = "ls", .fn = volume_ls, .synopsis = "", .help = "list the volumes", .also = "list show"},
+	{.name = "ls",
+	 .fn = volume_ls,
+	 .synopsis = "[--trash]",
+	 .help = "list the volumes",
+	 .details = "With --trash those that were removed and can be brought back: what each takes by itself (HOLDS: of what it\n"
+		    "shares with others, its share), and when it goes for good.",
+	 .options = ls_options,
+	 .also = "list show"},
 	{.name = "inspect",
 	 .fn = volume_inspect,
 	 .synopsis = "NAME…",
@@ -295,13 +317,30 @@ static const struct command subcommands[] = {
 	 .words_max = -1},
 	{.name = "rm",
 	 .fn = volume_rm,
-	 .synopsis = "[-f] NAME…",
+	 .synopsis = "[-f] [--purge] NAME…",
 	 .help = "remove volumes and their snapshots",
 	 .details = "On a terminal it says what goes and asks first, unless --yes is given. A volume with a held\n"
-		    "snapshot is not removed. Clones made from it stay.",
+		    "snapshot is not removed. Clones made from it stay. For some days (varve set trash-days=N) it can be\n"
+		    "brought back with 'varve volume undelete'; a volume with an anonymous name of 64 digits cannot.",
 	 .options = rm_options,
 	 .also = "remove delete destroy del",
 	 .words_min = 1,
+	 .words_max = -1},
+	{.name = "undelete",
+	 .fn = cmd_trash_undelete,
+	 .synopsis = "NAME [NEW]",
+	 .help = "bring a removed volume back",
+	 .details = "With its snapshots; the last one that was removed under this name. 'varve volume ls --trash' lists what\n"
+		    "there is, 'varve set trash-days=N' says for how long.",
+	 .also = "restore recover undo unremove",
+	 .words_min = 1,
+	 .words_max = 2},
+	{.name = "purge",
+	 .fn = cmd_trash_purge,
+	 .synopsis = "NAME… | --all",
+	 .help = "free what removed volumes hold, now",
+	 .options = purge_options,
+	 .also = "prune empty",
 	 .words_max = -1},
 	{.name = "rename",
 	 .fn = volume_rename,

@@ -28,6 +28,7 @@ struct import {
 	struct buf name, target, acl;
 	uint8_t *input;
 	int read_error; /* of o->read */
+	bool got_any;   /* bytes */
 	unsigned warnings;
 	struct tar_import_result result;
 	struct err *err;
@@ -40,6 +41,7 @@ static la_ssize_t read_input(struct archive *a, void *arg, const void **ret)
 	int r = im->o->read(im->o->arg, im->input, READ_SIZE, &len);
 
 	*ret = im->input;
+	im->got_any |= len > 0;
 	if (!r)
 		return (la_ssize_t)len;
 	im->read_error = r;
@@ -63,6 +65,8 @@ static int refuse_archive(struct import *im)
 
 	if (im->read_error)
 		return err_set(im->err, -im->read_error, "reading the archive failed: %s", err_name(-im->read_error));
+	if (!im->got_any)
+		return err_set(im->err, EINVAL, "the archive is empty");
 	if (!im->result.entries)
 		return err_set(im->err, EINVAL, "this is no tar archive that can be read: %s", why ? why : "unknown");
 	return err_set(im->err, EINVAL, "the archive is damaged or cut short after '%s': %s", im->shown, why ? why : "unknown");

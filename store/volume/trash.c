@@ -258,6 +258,20 @@ int trash_list(struct store *s, struct trash_info **ret, size_t *ret_n, struct e
 	return 0;
 }
 
+int64_t trash_until(struct store *s, int64_t id)
+{
+	struct volume_row vol;
+	int64_t ret = 0;
+
+	LOCK_SCOPE(&s->lock);
+	if (volume_by_id(s->meta, id, &vol))
+		return 0;
+	if (vol.flags & VOLUME_TRASH)
+		ret = expires(s, vol.hidden);
+	volume_row_free(&vol);
+	return ret;
+}
+
 int64_t trash_held_bytes(struct store *s, unsigned *ret_volumes)
 {
 	struct volume_row vol = {0};

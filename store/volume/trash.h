@@ -19,6 +19,8 @@ struct trash_info {
 };
 /* Oldest first; caller frees. */
 int trash_list(struct store *s, struct trash_info **ret, size_t *ret_n, struct err *err);
+/* When the volume with this id goes for good; 0 when it is not in the trash. */
+int64_t trash_until(struct store *s, int64_t id);
 /* Brings the one back that was removed last under this name, as new_name when that is not NULL. */
 int trash_undelete(struct store *s, const char *name, const char *new_name, struct volume_info *ret, struct err *err);
 /* For good: all of this name (NULL: everything). -ENOENT when there is none of that name. The space comes back in the background. */

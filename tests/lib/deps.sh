@@ -8,7 +8,7 @@ packages=(
 	libfuse3-dev libsqlite3-dev libxxhash-dev libzstd-dev libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev
 	libarchive-dev libsodium-dev libcmocka-dev
 	fuse3 postgresql postgresql-contrib sqlite3 fio stress-ng git docker.io containerd docker-compose busybox-static systemd mmdebstrap
-	attr acl jq curl python3 util-linux procps psmisc xz-utils
+	libarchive-tools attr acl jq curl python3 util-linux procps psmisc xz-utils
 )
 
 missing=()

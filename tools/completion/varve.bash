@@ -12,6 +12,7 @@ _varve_names() {
 }
 
 _varve_volumes() { _varve_names volume ls; }
+_varve_trash() { _varve_names volume ls --trash; }
 _varve_snapshots() { _varve_names snapshot ls; }
 
 # Offers the lines of $1 that begin with $2. '@' may be one of COMP_WORDBREAKS, so what stands before it is cut off the answers then.
@@ -25,8 +26,8 @@ _varve_offer() {
 }
 
 _varve() {
-	local commands='init status df volume snapshot diff rollback clone check gc push pull restore repo upgrade version help'
-	local volume='create ls inspect rm rename set' snapshot='create ls rm hold release'
+	local commands='init status df volume snapshot diff rollback clone export import check gc set push pull restore repo upgrade version help'
+	local volume='create ls inspect rm undelete purge rename set' snapshot='create ls rm hold release'
 	local global='--json --bytes --quiet --yes --api --store --help --version'
 	local keys='quota= quota-inodes= compression= uid= gid= mode= type= size='
 	local cur prev command='' n=0 i
@@ -53,8 +54,9 @@ _varve() {
 	done
 
 	COMPREPLY=()
+	[[ $command == export && $prev == -o ]] && prev=--output
 	case $prev in
-	--api | --store)
+	--api | --store | --output | --input | -i)
 		compopt -o default
 		return
 		;;
@@ -72,7 +74,11 @@ _varve() {
 		case $command in
 		'volume create') global+=' --from --option' ;;
 		'volume set' | clone) global+=' --option' ;;
-		'volume rm') global+=' --force' ;;
+		'volume rm') global+=' --force --purge' ;;
+		'volume ls') global+=' --trash' ;;
+		'volume purge') global+=' --all' ;;
+		export) global+=' --output --zstd --gzip' ;;
+		import) global+=' --input --merge --strip-components --option' ;;
 		'snapshot ls') global+=' --unique' ;;
 		diff) global+=' --long' ;;
 		rollback) global+=' --live' ;;
@@ -89,6 +95,13 @@ _varve() {
 	init:0 | check:0) compopt -o dirnames ;;
 	'volume inspect':* | 'volume rm':* | 'volume rename':0 | 'volume set':0 | 'snapshot create':* | 'snapshot ls':0)
 		_varve_offer "$(_varve_volumes)" "$cur"
+		;;
+	'volume undelete':0 | 'volume purge':*) _varve_offer "$(_varve_trash)" "$cur" ;;
+	export:0) _varve_offer "$(_varve_volumes; _varve_snapshots)" "$cur" ;;
+	import:0) _varve_offer "$(_varve_volumes)" "$cur" ;;
+	set:*)
+		compopt -o nospace
+		_varve_offer 'trash-days=' "$cur"
 		;;
 	'volume set':*)
 		compopt -o nospace
