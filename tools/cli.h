@@ -59,5 +59,6 @@ extern const struct command cmd_pull;
 extern const struct command cmd_restore;
 extern const struct command cmd_upgrade;
 extern const struct command cmd_repo;
+extern const struct command cmd_serve;
 
 #endif

@@ -66,6 +66,7 @@ static const struct command *const commands[] = {
 	&cmd_rollback, &cmd_clone, &cmd_export, &cmd_import, &cmd_check, &cmd_gc,
 	&cmd_set, &cmd_push, &cmd_pull, &cmd_restore, &cmd_repo, &cmd_upgrade,
 	&cmd_version, &cmd_help,
+	&cmd_serve,
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 

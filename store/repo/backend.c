@@ -5,9 +5,12 @@
 
 int backend_open(const char *url, const struct backend_access *access, unsigned flags, struct backend **ret, struct err *err)
 {
-	(void)access;
 	if (!*url)
 		return err_set(err, EINVAL, "the repository's address is empty");
+	if (!strncmp(url, "ssh://", 6))
+		return backend_ssh_open(url, access, flags, ret, err);
+	if (!strncmp(url, "s3://", 5))
+		return backend_s3_open(url, access, ret, err);
 	if (strstr(url, "://")) {
 		(void)err_set(err, EINVAL, "'%s' is not an address of a repository that varve knows", url);
 		err_hint(err, "a path, ssh://[user@]host[:port]/path, or s3://bucket/prefix?endpoint=URL");

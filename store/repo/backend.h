@@ -42,6 +42,8 @@ enum backend_flags { BACKEND_CREATE = 1 /* make the place if it is missing */ };
 int backend_open(const char *url, const struct backend_access *access, unsigned flags, struct backend **ret, struct err *err);
 void backend_free(struct backend *b);
 /* The three kinds. */
+int backend_ssh_open(const char *url, const struct backend_access *access, unsigned flags, struct backend **ret, struct err *err);
+int backend_s3_open(const char *url, const struct backend_access *access, struct backend **ret, struct err *err);
 int backend_dir_open(const char *path, unsigned flags, struct backend **ret, struct err *err);
 
 static inline int backend_get(struct backend *b, const char *key, uint64_t off, size_t len, struct buf *ret, struct err *err)

@@ -9,6 +9,7 @@ packages=(
 	libarchive-dev libsodium-dev libcmocka-dev
 	fuse3 postgresql postgresql-contrib sqlite3 fio stress-ng git docker.io containerd docker-compose busybox-static systemd mmdebstrap
 	libarchive-tools attr acl jq curl python3 util-linux procps psmisc xz-utils
+	openssh-server nodejs
 )
 
 missing=()

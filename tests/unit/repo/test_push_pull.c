@@ -24,10 +24,11 @@ static void test_random_trees(void **state)
 {
 	struct repo_fixture *f = *state;
 	struct tree_rng r = {getenv("SEED") ? strtoull(getenv("SEED"), NULL, 10) : 1};
+	int rounds = getenv("ROUNDS") ? atoi(getenv("ROUNDS")) : 8;
 	char name[16];
 
 	print_message("seed %llu\n", (unsigned long long)r.x);
-	for (int round = 0; round < 8; round++) {
+	for (int round = 0; round < rounds; round++) {
 		for (int i = 0; i < (round ? 40 : 150); i++)
 			tree_edit(f->a->s, &r, f->a->vol.root_node);
 		(void)snprintf(name, sizeof name, "s%d", round);

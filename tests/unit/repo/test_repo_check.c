@@ -140,7 +140,7 @@ static void test_what_is_missing_is_named(void **state)
 {
 	struct repo_fixture *f = *state;
 	struct tree_rng r = {8};
-	char away[192];
+	char away[600];
 
 	edit_and_snapshot(f, &r, 60, "s1");
 	(void)fixture_push(f, f->a->s, "v", "s1");
@@ -187,7 +187,7 @@ static int fail_nth(void *arg, enum io_class cls, enum io_op op, const char *pat
 
 static void copy_repo(struct repo_fixture *f, const char *to)
 {
-	char cmd[256];
+	char cmd[1200];
 
 	(void)snprintf(cmd, sizeof cmd, "rm -rf %s && cp -r %s %s", to, f->url, to);
 	assert_int_equal(system(cmd), 0);
@@ -252,7 +252,7 @@ static void test_an_interrupted_push_is_not_sent_again(void **state)
 	struct push_result result;
 	struct repo *repo;
 	struct err err = {0};
-	char cmd[160];
+	char cmd[1200];
 
 	for (unsigned i = 0; i < 3; i++)
 		(void)fixture_file(f->a, f->a->vol.root_node, (char[]){(char)('a' + i), 0}, i, 3000000);
@@ -340,7 +340,7 @@ static void test_prune_stops_at_what_is_missing(void **state)
 	struct prune_result result;
 	struct repo *repo;
 	struct err err = {0};
-	char cmd[160];
+	char cmd[1200];
 
 	edit_and_snapshot(f, &r, 60, "s1");
 	(void)fixture_push(f, f->a->s, "v", "s1");
