@@ -135,6 +135,8 @@ int chunk_writer_add(struct chunk_writer *w, const struct chunk_owner *owner, co
 int chunk_writer_copy(struct chunk_writer *w, const struct chunk_loc *from, struct chunk_loc *ret);
 /* Syncs, and goes on in a new pack, so that dead records of this one can be punched. */
 int chunk_writer_end_pack(struct chunk_writer *w);
+/* Gives back the space that is reserved at the end of its pack for more: for a writer that will not write for a while. */
+void chunk_writer_trim(struct chunk_writer *w);
 /* Writes out what was gathered (no sync). Pieces are readable through chunk_store_read from here on. */
 int chunk_writer_flush(struct chunk_writer *w);
 /* Flushes, then fdatasyncs every pack that has unsynced records. */

@@ -450,6 +450,12 @@ int chunk_writer_end_pack(struct chunk_writer *w)
 	return 0;
 }
 
+void chunk_writer_trim(struct chunk_writer *w)
+{
+	if (w->pack)
+		pack_trim(w->pack);
+}
+
 void chunk_writer_batch_end(struct chunk_writer *w)
 {
 	chunk_batch_clear(w->batch);

@@ -210,6 +210,7 @@ static int slice(struct store *s)
 	if (!ret)
 		ret = move_slice(s, copies, n);
 	if (!ret && last) {
+		chunk_writer_trim(s->compaction.mover);
 		s->compaction.pack = 0;
 		s->compaction.look = true;
 	}

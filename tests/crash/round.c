@@ -21,6 +21,8 @@ static void set_options(struct run *r, const struct round *rd, struct rng *rng)
 		.flags = STORE_NO_THREADS,
 		.journal_size = (256 * KIB) << rng_below(rng, 3),
 		.pack_size = (256 * KIB) << rng_below(rng, 4),
+		.compact_min = 4096,
+		.compact_percent = 2,
 		.wal_size = (256 * KIB) << rng_below(rng, 5),
 	};
 	r->verbose = rd->verbose;

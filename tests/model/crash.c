@@ -20,10 +20,6 @@ void crash_open(struct run *r, int ring_fd)
 	opts.flags |= ring_fd >= 0 ? STORE_KEEP_ORPHANS : 0;
 	opts.ring_fd = ring_fd;
 	opts.ring_size = ring_sizes[rng_below(&r->rng, 4)];
-	/* so that packs end, and are punched and compacted */
-	opts.pack_size = 768 * KIB;
-	opts.compact_min = 4096;
-	opts.compact_percent = 2;
 	run_want_err(r, "store_open", store_open(r->dir, &opts, &r->store, &err), 0, &err);
 }
 

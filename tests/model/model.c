@@ -136,6 +136,17 @@ static void full_check(struct run *r)
 	checkup_store(r, rng_one_in(&r->rng, 4));
 }
 
+/* Small packs, compacted for little, so that some end, and chunks move. */
+static struct store_options options_of(const struct settings *set)
+{
+	return (struct store_options){
+		.flags = set->threads ? 0 : STORE_NO_THREADS,
+		.pack_size = 768 * KIB,
+		.compact_min = 4096,
+		.compact_percent = 2,
+	};
+}
+
 /* One run that has the store for itself. */
 static void run_alone(const struct settings *set, const char *dir)
 {
@@ -144,7 +155,7 @@ static void run_alone(const struct settings *set, const char *dir)
 	run_init(&r, set->seed, "v");
 	r.dir = dir;
 	r.verbose = set->verbose;
-	r.store_options.flags = set->threads ? 0 : STORE_NO_THREADS;
+	r.store_options = options_of(set);
 	r.power_cut = power_cut_new(dir, 0, DISK_PUNCHED);
 	crash_open(&r, -1);
 	while (r.op < set->ops) {
@@ -195,7 +206,7 @@ static void end_round(struct worker *workers, unsigned n, const struct settings 
 	} else {
 		run_want(first, "store_close", store_close(first->store, NULL), 0);
 	}
-	first->store_options.flags = set->threads ? 0 : STORE_NO_THREADS;
+	first->store_options = options_of(set);
 	crash_open(first, fd);
 	if (fd >= 0)
 		(void)close(fd);
@@ -224,7 +235,7 @@ static void run_parallel(const struct settings *set, const char *dir)
 		w->run.alone = false;
 		w->run.verbose = set->verbose;
 	}
-	workers[0].run.store_options.flags = set->threads ? 0 : STORE_NO_THREADS;
+	workers[0].run.store_options = options_of(set);
 	crash_open(&workers[0].run, -1);
 	for (; done < set->ops; done += round * set->parallel) {
 		for (unsigned i = 0; i < set->parallel; i++) {
