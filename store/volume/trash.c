@@ -487,22 +487,39 @@ int trash_step(struct store *s, bool *ret_more)
 	return r < 0 ? r : 0;
 }
 
+static int end_packs(struct store *s)
+{
+	LOCK_SCOPE(&s->maintain_lock);
+
+	return compact_end_packs(s);
+}
+
+/* What died is given back after a commit, and in a pack that is being appended to after that has been ended. */
+static int give_back(struct store *s)
+{
+	bool more;
+	int r = 0;
+
+	for (int round = 0; round < 2 && !r; round++) {
+		more = true;
+		while (!r && more)
+			r = store_maintain(s, &more);
+		if (!r)
+			r = store_commit(s);
+		if (!r && !round)
+			r = end_packs(s);
+	}
+	return r;
+}
+
 /* Purges until there is room or the trash is empty. No lock held. */
 static int make_room(struct store *s, int64_t bytes)
 {
-	bool more = true, low = true;
+	bool low = true;
 	int r = 0;
 
 	while (!r && low && !(r = purge_one(s, NULL))) {
-		while (!r && more) {
-			r = store_maintain(s, &more);
-			/* what was freed a moment ago is given back only after a commit */
-			if (!r && !more)
-				r = store_commit(s);
-			if (!r && !more)
-				r = store_maintain(s, &more);
-		}
-		more = true;
+		r = give_back(s);
 		LOCK_SCOPE(&s->lock);
 		s->host_free_at = 0;
 		low = host_is_low(s, bytes);
