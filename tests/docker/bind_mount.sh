@@ -82,6 +82,17 @@ expect_eq "a second container sees the clone" \
 expect_fail "what it wrote is not in the first" docker exec writer test -e /data/mine
 expect_eq "copy-up of permissions: files keep their owners" "$(stat -c %u "$VOL/site/page")" 1000
 
-docker rm -f writer >/dev/null
+# What docker cp writes comes in; what goes out, docker cp puts into a container.
+docker stop -t 1 writer >/dev/null
+contents() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 sha256sum; find . -printf '%P %y %m %U %G\n' | sort); }
+expect "import of docker cp's archive" bash -c "docker cp writer:/data - | '$VARVE' import --strip-components 1 cp"
+expect_eq "it is what the container had" "$(contents "$MNT/cp")" "$(contents "$VOL")"
+expect "import of docker cp's archive of a folder's content" bash -c "docker cp writer:/data/. - | '$VARVE' import cp2"
+expect_eq "the same" "$(contents "$MNT/cp2" | md5sum)" "$(contents "$VOL" | md5sum)"
+docker create --name reader --network none busy true >/dev/null
+expect "docker cp reads an export" bash -c "'$VARVE' export v | docker cp - reader:/tmp"
+expect_eq "with what is in it" "$(docker cp reader:/tmp/site/page - | tar -xOf -)" "$(cat "$VOL/site/page")"
+
+docker rm -f writer reader >/dev/null
 check_store
 finish
