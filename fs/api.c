@@ -155,7 +155,8 @@ static void fill_reply(const struct http_request *h, unsigned status, struct api
 }
 
 /* A route has ended with `ret`. */
-static void finish(const struct http_request *h, int ret, struct api_answer *answer, struct err *err, struct http_reply *reply)
+static void finish(const struct http_request *h, int ret, struct api_answer *answer, struct err *err,
+		   struct http_reply *reply)
 {
 	unsigned status;
 

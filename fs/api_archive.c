@@ -1,5 +1,6 @@
-/* Export and import. The work is a job, in a thread of its own; the connection's thread moves the archive's bytes between the socket and a
- * pipe, whose other end the job has. A side that goes away closes its end: the job then ends, and takes what it had begun back. */
+/* Export and import. The work is a job, in a thread of its own; the connection's thread moves the archive's bytes
+ * between the socket and a pipe, whose other end the job has. A side that goes away closes its end: the job then ends,
+ * and takes what it had begun back. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -94,8 +95,8 @@ static int export_run(void *arg, struct job *job, json_t **ret, struct err *err)
 		job_message(job, line);
 	}
 	if (!r) {
-		*ret = json_pack("{s:I,s:I,s:I}", "entries", (json_int_t)state.entries, "bytes", (json_int_t)state.bytes_done,
-				 "sockets", (json_int_t)state.sockets);
+		*ret = json_pack("{s:I,s:I,s:I}", "entries", (json_int_t)state.entries, "bytes",
+				 (json_int_t)state.bytes_done, "sockets", (json_int_t)state.sockets);
 		if (!*ret)
 			r = err_set(err, ENOMEM, "out of memory");
 	}
@@ -189,7 +190,9 @@ int api_export(struct api *api, const struct api_request *r, struct api_answer *
 		return bad;
 	}
 	ret->body = (struct http_body){.read = body_read, .free = body_free, .arg = body, .job = body->job};
-	ret->content_type = compression == TAR_GZIP ? "application/gzip" : compression == TAR_ZSTD ? "application/zstd" : "application/x-tar";
+	ret->content_type = compression == TAR_GZIP   ? "application/gzip"
+			    : compression == TAR_ZSTD ? "application/zstd"
+						      : "application/x-tar";
 	return 200;
 }
 
@@ -234,8 +237,12 @@ static void import_tell(void *arg, const char *line)
 
 static int import_into(struct import *im, const struct draft *d, json_t **ret, struct err *err)
 {
-	const struct tar_import_options o = {
-		.read = import_read, .tell = import_tell, .arg = im, .merge = im->merge, .strip = im->strip, .volume = im->volume};
+	const struct tar_import_options o = {.read = import_read,
+					     .tell = import_tell,
+					     .arg = im,
+					     .merge = im->merge,
+					     .strip = im->strip,
+					     .volume = im->volume};
 	struct tar_import_result result;
 	char saved[VOLUME_NAME_MAX + 1];
 	struct volume_info v;
@@ -246,7 +253,8 @@ static int import_into(struct import *im, const struct draft *d, json_t **ret, s
 	if (r)
 		return r;
 	*ret = json_pack("{s:o,s:s,s:I,s:I,s:I}", "volume", api_json_volume(im->api, &v), "saved_as", saved, "entries",
-			 (json_int_t)result.entries, "bytes", (json_int_t)result.bytes, "skipped", (json_int_t)result.skipped);
+			 (json_int_t)result.entries, "bytes", (json_int_t)result.bytes, "skipped",
+			 (json_int_t)result.skipped);
 	return *ret ? 0 : err_set(err, ENOMEM, "the volume is there, but memory ran out");
 }
 
@@ -308,7 +316,8 @@ static int upload_end(void *arg, bool complete, struct api_answer *ret, struct e
 
 static int parse_import(const struct api_request *r, struct import *im, struct err *err)
 {
-	const char *merge = http_query(r->http, "merge"), *strip = http_query(r->http, "strip"), *text = http_query(r->http, "options");
+	const char *merge = http_query(r->http, "merge"), *strip = http_query(r->http, "strip"),
+		   *text = http_query(r->http, "options");
 	json_t *options = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	char *end = NULL;
 	int bad;

@@ -9,8 +9,8 @@
 static json_t *json_entry(const struct trash_info *t)
 {
 	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:i,s:I}", "name", t->name, "removed", (json_int_t)t->removed, "expires",
-			 (json_int_t)t->expires, "bytes", (json_int_t)t->bytes, "inodes", (json_int_t)t->inodes, "snapshots",
-			 (int)t->snapshots, "held_bytes", (json_int_t)t->held_bytes);
+			 (json_int_t)t->expires, "bytes", (json_int_t)t->bytes, "inodes", (json_int_t)t->inodes,
+			 "snapshots", (int)t->snapshots, "held_bytes", (json_int_t)t->held_bytes);
 }
 
 int api_trash_list(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)

@@ -117,7 +117,8 @@ static void split_path(char *path, struct http_request *r)
 }
 
 /* The head has come. */
-static enum MHD_Result begin(struct http_server *h, struct MHD_Connection *c, const char *url, const char *method, void **state)
+static enum MHD_Result begin(struct http_server *h, struct MHD_Connection *c, const char *url, const char *method,
+			     void **state)
 {
 	struct http_request r = {.method = method, .body = "", .connection = c};
 	struct arriving *a = calloc(1, sizeof *a);
@@ -262,7 +263,8 @@ void http_stop(struct http_server *h)
 		return;
 	/* The socket may be another process's too: it is left as it is, not shut down. */
 	fd = MHD_quiesce_daemon(h->mhd);
-	/* It would also cut off answers that are on their way. A client that does not take its answer is not waited for. */
+	/* It would also cut off answers that are on their way. A client that does not take its answer is not waited
+	 * for. */
 	while (atomic_load(&h->requests) && waited_ms++ < ANSWER_MS_MAX)
 		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 	MHD_stop_daemon(h->mhd);

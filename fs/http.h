@@ -44,8 +44,8 @@ struct http_reply {
 
 /* A request's body that is taken as it comes. */
 struct http_upload {
-	/* A piece of it; may wait. Non-zero: the rest is not wanted. Some more of it is read, so that a client that is nearly through gets
-	 * its answer; then the connection is cut. */
+	/* A piece of it; may wait. Non-zero: the rest is not wanted. Some more of it is read, so that a client that is
+	 * nearly through gets its answer; then the connection is cut. */
 	int (*write)(void *arg, const void *data, size_t len);
 	/* Its end. reply NULL: the client is gone. Frees arg. */
 	void (*end)(void *arg, struct http_reply *reply);
@@ -58,7 +58,8 @@ struct http_options {
 	unsigned idle_timeout_s; /* after which a connection without requests is closed; 0: never */
 	/* Any thread. Fills the reply; with a NULL text there is none and the connection is closed. */
 	void (*handle)(void *arg, const struct http_request *r, struct http_reply *reply);
-	/* Asked when a request's head has come; may be NULL. True: its body goes into *ret; such a request is not handled. */
+	/* Asked when a request's head has come; may be NULL. True: its body goes into *ret; such a request is not
+	 * handled. */
 	bool (*upload)(void *arg, const struct http_request *r, struct http_upload *ret);
 	void *arg;
 };

@@ -121,8 +121,8 @@ int jobs_start(struct jobs *jobs, const char *kind, job_fn fn, void *arg, uint64
 	return jobs_start_for(jobs, kind, "", 0, fn, arg, ret_id, err);
 }
 
-int jobs_start_for(struct jobs *jobs, const char *kind, const char *subject, unsigned flags, job_fn fn, void *arg, uint64_t *ret_id,
-		   struct err *err)
+int jobs_start_for(struct jobs *jobs, const char *kind, const char *subject, unsigned flags, job_fn fn, void *arg,
+		   uint64_t *ret_id, struct err *err)
 {
 	struct job *job;
 	int ret;
@@ -238,8 +238,9 @@ int jobs_messages(struct jobs *jobs, uint64_t id, json_t **ret)
 static json_t *job_json(const struct job *job)
 {
 	static const char *const states[] = {"", "running", "done", "failed"};
-	json_t *o = json_pack("{s:I,s:s,s:s,s:s,s:f,s:o}", "id", (json_int_t)job->id, "kind", job->kind, "subject", job->subject,
-			      "state", states[job->state], "progress", job->progress, "messages", json_copy(job->messages));
+	json_t *o = json_pack("{s:I,s:s,s:s,s:s,s:f,s:o}", "id", (json_int_t)job->id, "kind", job->kind, "subject",
+			      job->subject, "state", states[job->state], "progress", job->progress, "messages",
+			      json_copy(job->messages));
 
 	if (o && job->result)
 		(void)json_object_set(o, "result", job->result);

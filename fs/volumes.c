@@ -169,8 +169,8 @@ void volumes_name_writers(struct daemon *d, const char *name, const char *what_t
 		holders_name_writers(d, name, v.id, what_to_do, err);
 }
 
-int volumes_publish(struct daemon *d, const struct draft *draft, char ret_saved[VOLUME_NAME_MAX + 1], struct volume_info *ret,
-		    struct err *err)
+int volumes_publish(struct daemon *d, const struct draft *draft, char ret_saved[VOLUME_NAME_MAX + 1],
+		    struct volume_info *ret, struct err *err)
 {
 	struct err why = {0};
 	struct volume_info before;

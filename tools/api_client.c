@@ -13,7 +13,8 @@
 
 #define PATH_MAX_ENCODED 4096
 #define CONNECT_TIMEOUT_S 10L
-/* How long to ask again when the daemon dies over a question that changes nothing: the next one is there in a moment. */
+/* How long to ask again when the daemon dies over a question that changes nothing: the next one is there in a moment.
+ */
 #define RETRY_S_MAX 30
 #define RETRY_PAUSE_NS 100000000L
 #define STREAM_BUFFER (256L * 1024)
@@ -309,7 +310,8 @@ static int stream_perform(struct streaming *st, const char *url, struct err *err
 	}
 	rc = curl_easy_perform(c);
 	if (st->failed) {
-		err_set(err, EPIPE, "%s the archive failed: %s", st->s->get ? "reading" : "writing", err_name(-st->failed));
+		err_set(err, EPIPE, "%s the archive failed: %s", st->s->get ? "reading" : "writing",
+			err_name(-st->failed));
 		return -EPIPE;
 	}
 	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);

@@ -1,5 +1,5 @@
-/* varve export, varve import: a volume as a tar archive, and back. Through the daemon where one holds the store, and otherwise by opening
- * the store. */
+/* varve export, varve import: a volume as a tar archive, and back. Through the daemon where one holds the store, and
+ * otherwise by opening the store. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,7 +111,8 @@ static int close_store(struct store *s, int rc, struct err *err)
 	return rc < 0 ? rc : closed;
 }
 
-static int export_offline(struct transfer *t, const struct name *name, enum tar_compression how, json_t **ret, struct err *err)
+static int export_offline(struct transfer *t, const struct name *name, enum tar_compression how, json_t **ret,
+			  struct err *err)
 {
 	AUTO_FREE char *piece = malloc(PIECE);
 	struct tar_export_state state = {0};
@@ -134,8 +135,9 @@ static int export_offline(struct transfer *t, const struct name *name, enum tar_
 	tar_export_free(x);
 	rc = close_store(s, rc, err);
 	if (rc == 0)
-		*ret = json_pack("{s:s,s:{s:I,s:I,s:I}}", "state", "done", "result", "entries", (json_int_t)state.entries, "bytes",
-				 (json_int_t)state.bytes_done, "sockets", (json_int_t)state.sockets);
+		*ret = json_pack("{s:s,s:{s:I,s:I,s:I}}", "state", "done", "result", "entries",
+				 (json_int_t)state.entries, "bytes", (json_int_t)state.bytes_done, "sockets",
+				 (json_int_t)state.sockets);
 	return rc;
 }
 
@@ -162,11 +164,15 @@ struct import_options {
 	json_t *set;
 };
 
-static int import_opened(struct transfer *t, struct store *s, const char *volume, const struct import_options *o, json_t **ret,
-			 struct err *err)
+static int import_opened(struct transfer *t, struct store *s, const char *volume, const struct import_options *o,
+			 json_t **ret, struct err *err)
 {
-	const struct tar_import_options options = {
-		.read = read_offline, .tell = tell_offline, .arg = t, .merge = o->merge, .strip = o->strip, .volume = volume};
+	const struct tar_import_options options = {.read = read_offline,
+						   .tell = tell_offline,
+						   .arg = t,
+						   .merge = o->merge,
+						   .strip = o->strip,
+						   .volume = volume};
 	struct volume_options set = {0};
 	struct tar_import_result result;
 	char saved[VOLUME_NAME_MAX + 1];
@@ -176,9 +182,8 @@ static int import_opened(struct transfer *t, struct store *s, const char *volume
 	json_t *value;
 	int rc = 0;
 
-	json_object_foreach(o->set, key, value)
-		if (rc == 0)
-			rc = volume_option_parse(&set, key, json_string_value(value), err);
+	json_object_foreach(o->set, key, value) if (rc == 0) rc =
+		volume_option_parse(&set, key, json_string_value(value), err);
 	if (rc == 0 && o->merge && volume_get(s, volume, &v, NULL) == 0)
 		rc = draft_of_view(s, volume, "", &d, err);
 	else if (rc == 0)
@@ -192,12 +197,14 @@ static int import_opened(struct transfer *t, struct store *s, const char *volume
 		draft_drop(s, &d);
 		return rc;
 	}
-	*ret = json_pack("{s:{s:s},s:s,s:I,s:I,s:I}", "volume", "name", volume, "saved_as", saved, "entries", (json_int_t)result.entries,
-			 "bytes", (json_int_t)result.bytes, "skipped", (json_int_t)result.skipped);
+	*ret = json_pack("{s:{s:s},s:s,s:I,s:I,s:I}", "volume", "name", volume, "saved_as", saved, "entries",
+			 (json_int_t)result.entries, "bytes", (json_int_t)result.bytes, "skipped",
+			 (json_int_t)result.skipped);
 	return 0;
 }
 
-static int import_offline(struct transfer *t, const char *volume, const struct import_options *o, json_t **ret, struct err *err)
+static int import_offline(struct transfer *t, const char *volume, const struct import_options *o, json_t **ret,
+			  struct err *err)
 {
 	struct store *s;
 	int rc = open_store(t->cli, &s, err);
@@ -216,8 +223,8 @@ static int export_online(struct transfer *t, const struct name *name, const char
 	int rc;
 
 	t->job = job;
-	rc = api_download(t->cli->api, &stream, err, "/v1/volumes/%s/export?snapshot=%s&compression=%s", name->volume, name->snapshot,
-			  how);
+	rc = api_download(t->cli->api, &stream, err, "/v1/volumes/%s/export?snapshot=%s&compression=%s", name->volume,
+			  name->snapshot, how);
 	/* the job knows why an archive broke off, and what was left out */
 	if (*job) {
 		json_auto_t *ended = NULL;
@@ -275,7 +282,8 @@ static void export_report(const struct cli *cli, const char *what, const char *p
 
 	tell(cli, "export", json_object_get(job, "messages"));
 	if (cli->flags & CLI_JSON && path) {
-		json_auto_t *answer = json_pack("{s:s,s:I,s:O?}", "file", path, "archive_bytes", (json_int_t)moved, "result", result);
+		json_auto_t *answer =
+			json_pack("{s:s,s:I,s:O?}", "file", path, "archive_bytes", (json_int_t)moved, "result", result);
 
 		output_json(answer);
 	}
@@ -331,7 +339,8 @@ static int import_failure(struct cli *cli, const char *volume, int rc, struct er
 	return last && json_object_get(last, "error") ? api_refuse(last, err) : rc;
 }
 
-static int import_online(struct transfer *t, const char *volume, const struct import_options *o, json_t **ret, struct err *err)
+static int import_online(struct transfer *t, const char *volume, const struct import_options *o, json_t **ret,
+			 struct err *err)
 {
 	const struct api_stream stream = {.get = get, .tick = tick, .arg = t};
 	AUTO_FREE char *set = json_dumps(o->set, JSON_COMPACT);
@@ -341,8 +350,8 @@ static int import_online(struct transfer *t, const char *volume, const struct im
 	if (!set)
 		return err_set(err, ENOMEM, "out of memory");
 	(void)snprintf(strip, sizeof strip, "%u", o->strip);
-	rc = api_upload(t->cli->api, &stream, ret, err, "/v1/volumes/%s/import?merge=%s&strip=%s&options=%s", volume, o->merge ? "1" : "0",
-			strip, set);
+	rc = api_upload(t->cli->api, &stream, ret, err, "/v1/volumes/%s/import?merge=%s&strip=%s&options=%s", volume,
+			o->merge ? "1" : "0", strip, set);
 	return rc == -ECONNABORTED ? import_failure(t->cli, volume, rc, err) : rc;
 }
 
@@ -384,8 +393,10 @@ static int confirm(struct cli *cli, const char *volume, bool merge, struct err *
 
 	if (!output_confirm_seen(cli) || api_call(cli->api, "GET", NULL, &v, NULL, "/v1/volumes/%s", volume))
 		return 0;
-	return output_confirm(cli, err, "The archive %s what is in volume %s (%s). What it holds now is kept as an automatic snapshot.",
-			      merge ? "goes over" : "replaces", volume, output_size(cli, a, api_int(v, "bytes")));
+	return output_confirm(
+		cli, err,
+		"The archive %s what is in volume %s (%s). What it holds now is kept as an automatic snapshot.",
+		merge ? "goes over" : "replaces", volume, output_size(cli, a, api_int(v, "bytes")));
 }
 
 static void import_report(const struct cli *cli, const char *volume, const json_t *answer)
@@ -399,8 +410,8 @@ static void import_report(const struct cli *cli, const char *volume, const json_
 	else
 		(void)printf("%s\n", volume);
 	output_note(cli, "Imported %s in %s%s%s%s%s", output_size(cli, a, api_int(answer, "bytes")),
-		    output_count(b, api_int(answer, "entries"), "inode"), *saved ? "; the state before is " : "", *saved ? volume : "",
-		    *saved ? "@" : "", saved);
+		    output_count(b, api_int(answer, "entries"), "inode"), *saved ? "; the state before is " : "",
+		    *saved ? volume : "", *saved ? "@" : "", saved);
 }
 
 static int import_run(struct cli *cli, const struct args *args, struct err *err)
@@ -423,7 +434,8 @@ static int import_run(struct cli *cli, const struct args *args, struct err *err)
 		rc = confirm(cli, volume, o.merge, err);
 	if (rc == 0) {
 		progress_begin(&t.bar, cli, "Importing");
-		rc = online ? import_online(&t, volume, &o, &answer, err) : import_offline(&t, volume, &o, &answer, err);
+		rc = online ? import_online(&t, volume, &o, &answer, err)
+			    : import_offline(&t, volume, &o, &answer, err);
 		progress_clear(&t.bar);
 	}
 	if (t.fd >= 0)
@@ -446,8 +458,10 @@ const struct command cmd_export = {
 	.fn = export_run,
 	.synopsis = "VOL[@SNAP] [--zstd | --gzip] > FILE",
 	.help = "write a volume or a snapshot as a tar archive",
-	.details = "A volume is written as it is at this instant, while containers go on writing. The archive is pax: owners by\n"
-		   "number, times to the nanosecond, extended attributes, ACLs, hard links, devices and holes; GNU tar and bsdtar\n"
+	.details = "A volume is written as it is at this instant, while containers go on writing. The archive is pax: "
+		   "owners by\n"
+		   "number, times to the nanosecond, extended attributes, ACLs, hard links, devices and holes; GNU tar "
+		   "and bsdtar\n"
 		   "read it. Sockets are left out.",
 	.options = export_options,
 	.also = "backup save dump tar",
@@ -468,9 +482,12 @@ const struct command cmd_import = {
 	.fn = import_run,
 	.synopsis = "VOL [--merge] [-o KEY=VALUE]… < FILE",
 	.help = "fill a volume from a tar archive",
-	.details = "The archive is any tar, compressed or not: of varve export, GNU tar, bsdtar, docker cp. A volume that does not\n"
-		   "exist is made. One that does gets the archive's content in place of its own, all at once, and what it held\n"
-		   "is kept as a snapshot pre-import-…; it refuses while files are open for writing. An archive that is damaged,\n"
+	.details = "The archive is any tar, compressed or not: of varve export, GNU tar, bsdtar, docker cp. A volume "
+		   "that does not\n"
+		   "exist is made. One that does gets the archive's content in place of its own, all at once, and what "
+		   "it held\n"
+		   "is kept as a snapshot pre-import-…; it refuses while files are open for writing. An archive that "
+		   "is damaged,\n"
 		   "too large, or whose names lead out of the volume is refused, and nothing is changed.",
 	.options = import_option_table,
 	.also = "load restore untar",

@@ -83,7 +83,9 @@ static int purge(struct cli *cli, const char *name_or_null, json_t **ret, struct
 	int rc = name_or_null ? name_check("volume", name_or_null, err) : 0;
 
 	if (rc == 0)
-		rc = output_confirm(cli, err, name_or_null ? "Volume %s goes from the trash for good" : "All of the trash goes for good%s",
+		rc = output_confirm(cli, err,
+				    name_or_null ? "Volume %s goes from the trash for good"
+						 : "All of the trash goes for good%s",
 				    name_or_null ? name_or_null : "");
 	if (rc < 0)
 		return rc;
@@ -100,7 +102,8 @@ int cmd_trash_purge(struct cli *cli, const struct args *args, struct err *err)
 	int rc = 0;
 
 	if (all == (args->n_words > 0))
-		return err_set(err, EUSAGE, all ? "--all and names exclude each other" : "say which volume: NAME, or --all");
+		return err_set(err, EUSAGE,
+			       all ? "--all and names exclude each other" : "say which volume: NAME, or --all");
 	for (int w = 0; w < (all ? 1 : args->n_words) && rc == 0; w++) {
 		json_t *one = NULL;
 

@@ -61,7 +61,8 @@ void progress_moved(struct progress *p, double part, int64_t bytes)
 		draw(p, p->shown);
 	else
 		(void)fprintf(stderr, "\r%s", p->label);
-	(void)fprintf(stderr, "  %s, %s/s", format_size(moved, (uint64_t)bytes), format_size(rate, (uint64_t)((double)bytes / seconds)));
+	(void)fprintf(stderr, "  %s, %s/s", format_size(moved, (uint64_t)bytes),
+		      format_size(rate, (uint64_t)((double)bytes / seconds)));
 	if (part > 0 && part < 1)
 		(void)fprintf(stderr, ", %s left", format_uptime(left, (uint64_t)(seconds / part * (1 - part) + 0.5)));
 	(void)fprintf(stderr, "\033[K");

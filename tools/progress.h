@@ -18,7 +18,8 @@ void progress_begin(struct progress *p, const struct cli *cli, const char *label
 void progress_set(struct progress *p, double part);
 /* Whether there is something to show, and the last time is so long ago. */
 bool progress_due(struct progress *p, int ms);
-/* What has been moved: with the rate and, when it is known how much of all that is (part < 0: it is not), the time that it will take yet. */
+/* What has been moved: with the rate and, when it is known how much of all that is (part < 0: it is not), the time that
+ * it will take yet. */
 void progress_moved(struct progress *p, double part, int64_t bytes);
 /* Takes the bar off the screen, so that a line can be printed; progress_set brings it back. */
 void progress_clear(struct progress *p);

@@ -42,8 +42,8 @@ const char *archive_show(char out[SHOWN_MAX + 1], const char *name)
 
 /* --- times --- */
 
-/* libarchive prints a negative second and then the fraction, and reads that back as a sum of a negative and a positive; a pax header
- * means both as one negative number. */
+/* libarchive prints a negative second and then the fraction, and reads that back as a sum of a negative and a positive;
+ * a pax header means both as one negative number. */
 void time_to_pax(int64_t ns, time_t *ret_s, long *ret_ns)
 {
 	int64_t s = ns / SECOND_NS, rest = ns % SECOND_NS;
@@ -65,7 +65,10 @@ int64_t time_from_pax(time_t s, long ns)
 
 static int hex_digit(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+				      : -1;
 }
 
 void xattr_from_keyword(char *keyword)
@@ -172,7 +175,8 @@ static int put_sorted(struct acl_entry *v, size_t n, struct buf *ret)
 
 int acl_from_entry(struct archive_entry *e, bool is_default, struct buf *ret, bool *ret_known)
 {
-	int want = is_default ? ARCHIVE_ENTRY_ACL_TYPE_DEFAULT : ARCHIVE_ENTRY_ACL_TYPE_ACCESS, n = archive_entry_acl_count(e, want);
+	int want = is_default ? ARCHIVE_ENTRY_ACL_TYPE_DEFAULT : ARCHIVE_ENTRY_ACL_TYPE_ACCESS,
+	    n = archive_entry_acl_count(e, want);
 	int type, perm, tag, id;
 	AUTO_FREE struct acl_entry *v = NULL;
 	const char *name;

@@ -55,7 +55,8 @@ int tree_name(const struct tree *t, const char *name, const char *shown, struct 
 		if (len == 2 && name[0] == '.' && name[1] == '.')
 			return err_set(err, EINVAL, "'%s' in the archive leads out of the volume", shown);
 		if (len > NAME_LEN_MAX)
-			return err_set(err, ENAMETOOLONG, "'%s' in the archive: a part of the name is longer than %d bytes", shown,
+			return err_set(err, ENAMETOOLONG,
+				       "'%s' in the archive: a part of the name is longer than %d bytes", shown,
 				       NAME_LEN_MAX);
 		if (strip) {
 			strip--;
@@ -72,7 +73,8 @@ int tree_name(const struct tree *t, const char *name, const char *shown, struct 
 }
 
 /* One folder down. */
-static int enter(struct tree *t, uint64_t at, const char *part, bool make, const char *shown, struct attr *ret, struct err *err)
+static int enter(struct tree *t, uint64_t at, const char *part, bool make, const char *shown, struct attr *ret,
+		 struct err *err)
 {
 	char link[SHOWN_MAX + 1];
 	int r = ns_lookup(t->s, at, part, ret);
@@ -82,15 +84,18 @@ static int enter(struct tree *t, uint64_t at, const char *part, bool make, const
 	if (r)
 		return err_set(err, -r, "'%s' in the archive: %s", shown, err_name(-r));
 	if (S_ISLNK(ret->mode))
-		return err_set(err, EINVAL, "'%s' in the archive lies behind the symbolic link '%s'", shown, archive_show(link, part));
+		return err_set(err, EINVAL, "'%s' in the archive lies behind the symbolic link '%s'", shown,
+			       archive_show(link, part));
 	if (!S_ISDIR(ret->mode))
-		return err_set(err, ENOTDIR, "'%s' in the archive lies in '%s', which is no folder", shown, archive_show(link, part));
+		return err_set(err, ENOTDIR, "'%s' in the archive lies in '%s', which is no folder", shown,
+			       archive_show(link, part));
 	if (ret->flags & ATTR_READONLY)
 		return err_set(err, EPERM, "'%s' in the archive: .snapshots is not the archive's to write to", shown);
 	return 0;
 }
 
-int tree_parent(struct tree *t, char *name, bool make, const char *shown, uint64_t *ret_folder, const char **ret_last, struct err *err)
+int tree_parent(struct tree *t, char *name, bool make, const char *shown, uint64_t *ret_folder, const char **ret_last,
+		struct err *err)
 {
 	char *slash = strrchr(name, '/'), *part, *next;
 	struct attr attr = {.node = t->root};
@@ -123,8 +128,8 @@ int tree_parent(struct tree *t, char *name, bool make, const char *shown, uint64
 	return 0;
 }
 
-int tree_clear(struct tree *t, uint64_t folder, const char *last, bool for_folder, const char *shown, struct attr *ret, bool *ret_stays,
-	       struct err *err)
+int tree_clear(struct tree *t, uint64_t folder, const char *last, bool for_folder, const char *shown, struct attr *ret,
+	       bool *ret_stays, struct err *err)
 {
 	int r = ns_lookup(t->s, folder, last, ret);
 
@@ -141,7 +146,10 @@ int tree_clear(struct tree *t, uint64_t folder, const char *last, bool for_folde
 		free(steal(&t->folder));
 		r = ns_rmdir(t->s, &root_op, folder, last);
 		if (r == -ENOTEMPTY)
-			return err_set(err, ENOTEMPTY, "'%s' in the archive is no folder, but there is one of that name with files in it", shown);
+			return err_set(
+				err, ENOTEMPTY,
+				"'%s' in the archive is no folder, but there is one of that name with files in it",
+				shown);
 	} else if (!r) {
 		r = ns_unlink(t->s, &root_op, folder, last);
 	}

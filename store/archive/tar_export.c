@@ -1,5 +1,6 @@
-/* Exporting: a walk through the view, in which libarchive is fed one header or one piece of a file at a time, and only when all that came of the
- * one before has been taken: so an export needs no thread, and memory for one piece and for the names of inodes with several links. */
+/* Exporting: a walk through the view, in which libarchive is fed one header or one piece of a file at a time, and only
+ * when all that came of the one before has been taken: so an export needs no thread, and memory for one piece and for
+ * the names of inodes with several links. */
 #include "store/archive/tar_export.h"
 
 #include <stdio.h>
@@ -65,7 +66,8 @@ static int refuse(struct tar_export *x, int r, struct err *err)
 {
 	char shown[SHOWN_MAX + 1];
 
-	return err_set(err, -r, "'%s' in %s: %s", archive_show(shown, (const char *)x->path.data), x->draft.name, err_name(-r));
+	return err_set(err, -r, "'%s' in %s: %s", archive_show(shown, (const char *)x->path.data), x->draft.name,
+		       err_name(-r));
 }
 
 static int refuse_archive(struct tar_export *x, struct err *err)
@@ -73,7 +75,8 @@ static int refuse_archive(struct tar_export *x, struct err *err)
 	char shown[SHOWN_MAX + 1];
 	int code = archive_errno(x->a) > 0 ? archive_errno(x->a) : EIO;
 
-	return err_set(err, code, "writing '%s': %s", archive_show(shown, (const char *)x->path.data), archive_error_string(x->a));
+	return err_set(err, code, "writing '%s': %s", archive_show(shown, (const char *)x->path.data),
+		       archive_error_string(x->a));
 }
 
 /* --- headers --- */
@@ -425,8 +428,8 @@ static int open_archive(struct tar_export *x, enum tar_compression compression)
 	return r == ARCHIVE_OK ? 0 : -EIO;
 }
 
-int tar_export_open(struct store *s, const char *volume, const char *snapshot, enum tar_compression compression, struct tar_export **ret,
-		    struct err *err)
+int tar_export_open(struct store *s, const char *volume, const char *snapshot, enum tar_compression compression,
+		    struct tar_export **ret, struct err *err)
 {
 	struct tar_export *x = calloc(1, sizeof *x);
 	int r;
@@ -436,7 +439,8 @@ int tar_export_open(struct store *s, const char *volume, const char *snapshot, e
 	x->s = s;
 	r = open_archive(x, compression);
 	if (r)
-		(void)err_set(err, -r, "the archive cannot be begun: %s", x->a ? archive_error_string(x->a) : err_name(-r));
+		(void)err_set(err, -r, "the archive cannot be begun: %s",
+			      x->a ? archive_error_string(x->a) : err_name(-r));
 	else
 		r = draft_of_view(s, volume, snapshot, &x->draft, err);
 	if (r) {

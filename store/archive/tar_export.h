@@ -1,6 +1,6 @@
-/* A volume, or a snapshot of it, as a tar archive in pax format: every name, owner (by number), mode, time, extended attribute, ACL, link,
- * device and hole. Sockets have no place in one and are left out. What is exported is one point in time, kept by a draft until the end,
- * whatever happens to the volume or the snapshot. One thread at a time. */
+/* A volume, or a snapshot of it, as a tar archive in pax format: every name, owner (by number), mode, time, extended
+ * attribute, ACL, link, device and hole. Sockets have no place in one and are left out. What is exported is one point
+ * in time, kept by a draft until the end, whatever happens to the volume or the snapshot. One thread at a time. */
 #ifndef VARVE_ARCHIVE_TAR_EXPORT_H
 #define VARVE_ARCHIVE_TAR_EXPORT_H
 
@@ -13,8 +13,8 @@ enum tar_compression { TAR_PLAIN, TAR_GZIP, TAR_ZSTD };
 struct tar_export;
 
 /* snapshot "": as the volume is now (what the kernel holds dirty is the caller's to fence). */
-int tar_export_open(struct store *s, const char *volume, const char *snapshot, enum tar_compression compression, struct tar_export **ret,
-		    struct err *err);
+int tar_export_open(struct store *s, const char *volume, const char *snapshot, enum tar_compression compression,
+		    struct tar_export **ret, struct err *err);
 /* The next bytes of the archive; *ret_len is 0 at its end only. After an error nothing more can be had. */
 int tar_export_read(struct tar_export *x, void *buf, size_t len, size_t *ret_len, struct err *err);
 void tar_export_free(struct tar_export *x);

@@ -1,5 +1,5 @@
-/* Importing: libarchive reads and says what comes; import_tree.h says where it goes. Each entry is made with its owner and mode, then
- * gets its contents, then extended attributes, then its times. */
+/* Importing: libarchive reads and says what comes; import_tree.h says where it goes. Each entry is made with its owner
+ * and mode, then gets its contents, then extended attributes, then its times. */
 #include "store/archive/tar_import.h"
 
 #include <stdio.h>
@@ -53,9 +53,11 @@ static la_ssize_t read_input(struct archive *a, void *arg, const void **ret)
 static int refuse(struct import *im, int r)
 {
 	if (r == -EDQUOT)
-		return err_set(im->err, EDQUOT, "'%s' in the archive does not fit: volume %s is at its quota", im->shown, im->o->volume);
+		return err_set(im->err, EDQUOT, "'%s' in the archive does not fit: volume %s is at its quota",
+			       im->shown, im->o->volume);
 	if (r == -ENOSPC)
-		return err_set(im->err, ENOSPC, "'%s' in the archive does not fit: the store's disk is full", im->shown);
+		return err_set(im->err, ENOSPC, "'%s' in the archive does not fit: the store's disk is full",
+			       im->shown);
 	return err_set(im->err, -r, "'%s' in the archive: %s", im->shown, err_name(-r));
 }
 
@@ -69,7 +71,8 @@ static int refuse_archive(struct import *im)
 		return err_set(im->err, EINVAL, "the archive is empty");
 	if (!im->result.entries)
 		return err_set(im->err, EINVAL, "this is no tar archive that can be read: %s", why ? why : "unknown");
-	return err_set(im->err, EINVAL, "the archive is damaged or cut short after '%s': %s", im->shown, why ? why : "unknown");
+	return err_set(im->err, EINVAL, "the archive is damaged or cut short after '%s': %s", im->shown,
+		       why ? why : "unknown");
 }
 
 /* Something in the archive could not be taken as it is. A name that is no UTF-8 is taken as the bytes that it is. */
@@ -169,7 +172,8 @@ static struct attr wanted(struct archive_entry *e)
 	};
 
 	want.mtime = time_from_pax(archive_entry_mtime(e), archive_entry_mtime_nsec(e));
-	want.atime = archive_entry_atime_is_set(e) ? time_from_pax(archive_entry_atime(e), archive_entry_atime_nsec(e)) : want.mtime;
+	want.atime = archive_entry_atime_is_set(e) ? time_from_pax(archive_entry_atime(e), archive_entry_atime_nsec(e))
+						   : want.mtime;
 	return want;
 }
 
@@ -214,7 +218,8 @@ static int make_entry(struct import *im, uint64_t folder, const char *last, stru
 
 	if (S_ISCHR(mode) || S_ISBLK(mode))
 		rdev = makedev((unsigned)archive_entry_rdevmajor(im->e), (unsigned)archive_entry_rdevminor(im->e));
-	r = ns_create(im->s, &op, folder, last, S_ISLNK(mode) ? S_IFLNK | 0777 : mode, rdev, archive_entry_symlink(im->e), ret);
+	r = ns_create(im->s, &op, folder, last, S_ISLNK(mode) ? S_IFLNK | 0777 : mode, rdev,
+		      archive_entry_symlink(im->e), ret);
 	return r || !im->o->merge ? r : drop_inherited(im, ret->node);
 }
 
@@ -230,7 +235,8 @@ static int make_link(struct import *im, uint64_t folder, const char *last, const
 	(void)archive_show(shown, to);
 	if (r < 0) {
 		if (im->err && im->err->code == EINVAL)
-			err_set(im->err, EINVAL, "'%s' in the archive links to '%s', which is not in the volume", im->shown, shown);
+			err_set(im->err, EINVAL, "'%s' in the archive links to '%s', which is not in the volume",
+				im->shown, shown);
 		return r;
 	}
 	if (r > 0 || !*im->target.data)
@@ -240,7 +246,8 @@ static int make_link(struct import *im, uint64_t folder, const char *last, const
 		return r;
 	r = ns_lookup(im->s, to_folder, to_last, &attr);
 	if (r == -ENOENT)
-		return err_set(im->err, EINVAL, "'%s' in the archive links to '%s', which has not come before it", im->shown, shown);
+		return err_set(im->err, EINVAL, "'%s' in the archive links to '%s', which has not come before it",
+			       im->shown, shown);
 	if (!r && S_ISDIR(attr.mode))
 		return err_set(im->err, EINVAL, "'%s' in the archive links to a folder", im->shown);
 	if (r || (to_folder == folder && !strcmp(to_last, last)))
@@ -282,7 +289,8 @@ static int import_entry(struct import *im)
 	int r;
 
 	if (!name)
-		return err_set(im->err, EINVAL, "the archive has an entry after '%s' whose name cannot be read", im->shown);
+		return err_set(im->err, EINVAL, "the archive has an entry after '%s' whose name cannot be read",
+			       im->shown);
 	(void)archive_show(im->shown, name);
 	im->result.entries++;
 	r = tree_name(&im->tree, name, im->shown, &im->name, im->err);
@@ -294,13 +302,15 @@ static int import_entry(struct import *im)
 		im->result.skipped++;
 		return 0;
 	}
-	if (!link && !(S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode)))
+	if (!link &&
+	    !(S_ISREG(mode) || S_ISDIR(mode) || S_ISLNK(mode) || S_ISCHR(mode) || S_ISBLK(mode) || S_ISFIFO(mode)))
 		return err_set(im->err, EINVAL, "'%s' in the archive is of a type that is not known", im->shown);
 	if (!*im->name.data) {
 		if (!link && S_ISDIR(mode))
 			r = set_attributes(im, im->tree.root);
 		else
-			return err_set(im->err, EINVAL, "'%s' in the archive would take the place of the volume itself", im->shown);
+			return err_set(im->err, EINVAL, "'%s' in the archive would take the place of the volume itself",
+				       im->shown);
 		return r ? refuse(im, r) : 0;
 	}
 	r = tree_parent(&im->tree, (char *)im->name.data, true, im->shown, &folder, &last, im->err);
@@ -351,7 +361,8 @@ static int import_all(struct import *im)
 
 	while (!r && (got = archive_read_next_header(im->a, &im->e)) != ARCHIVE_EOF) {
 		const char *why = got == ARCHIVE_WARN ? archive_error_string(im->a) : NULL;
-		AUTO_FREE char *kept = why ? strdup(why) : NULL; /* reading goes on before it is told, with the entry's name */
+		AUTO_FREE char *kept =
+			why ? strdup(why) : NULL; /* reading goes on before it is told, with the entry's name */
 
 		r = is_bad(got) ? refuse_archive(im) : import_entry(im);
 		if (kept && !r)
@@ -365,9 +376,14 @@ static int import_all(struct import *im)
 	return r ? err_set(im->err, -r, "the folders' times could not be set: %s", err_name(-r)) : 0;
 }
 
-int tar_import(struct store *s, uint64_t root, const struct tar_import_options *o, struct tar_import_result *ret, struct err *err)
+int tar_import(struct store *s, uint64_t root, const struct tar_import_options *o, struct tar_import_result *ret,
+	       struct err *err)
 {
-	struct import im = {.s = s, .o = o, .tree = {.s = s, .root = root, .strip = o->strip}, .err = err, .shown = "its beginning"};
+	struct import im = {.s = s,
+			    .o = o,
+			    .tree = {.s = s, .root = root, .strip = o->strip},
+			    .err = err,
+			    .shown = "its beginning"};
 	locale_t before = archive_locale_enter();
 	int r = import_all(&im);
 

@@ -1,5 +1,6 @@
-/* Drafts: see draft.h. A draft is a volume row that is hidden (meta/catalog.h) and flagged. Publishing one for a volume that is there hands
- * its branch over to that volume's row, as a rollback does with the branch that it makes, and drops the draft's row. */
+/* Drafts: see draft.h. A draft is a volume row that is hidden (meta/catalog.h) and flagged. Publishing one for a volume
+ * that is there hands its branch over to that volume's row, as a rollback does with the branch that it makes, and drops
+ * the draft's row. */
 #include "store/volume/draft.h"
 
 #include <stdio.h>
@@ -104,7 +105,8 @@ int draft_of_view(struct store *s, const char *volume, const char *snapshot, str
 
 /* --- a new one --- */
 
-/* The top directory of a volume's new content: the old one's inode number, so that its node stays; and owner and mode. */
+/* The top directory of a volume's new content: the old one's inode number, so that its node stays; and owner and mode.
+ */
 static int new_root(struct tx *tx, const struct volume_row *vol, struct branch *b, uint64_t *ino)
 {
 	struct meta *m = tx->s->meta;
@@ -116,8 +118,8 @@ static int new_root(struct tx *tx, const struct volume_row *vol, struct branch *
 	return r ? r : ns_create_root(tx, b, root.uid, root.gid, root.mode, ino);
 }
 
-static int new_in(struct tx *tx, const char *name, const struct volume_options *given, bool may_replace, struct draft *ret,
-		  struct err *err)
+static int new_in(struct tx *tx, const char *name, const struct volume_options *given, bool may_replace,
+		  struct draft *ret, struct err *err)
 {
 	static const struct volume_options none;
 	struct volume_options opts = given ? *given : none;
@@ -147,8 +149,8 @@ static int new_in(struct tx *tx, const char *name, const struct volume_options *
 	} else if (!r) {
 		uint32_t mode = opts.set & VOLUME_SET_MODE ? opts.mode : 0755;
 
-		r = ns_create_root(tx, b, opts.set & VOLUME_SET_UID ? opts.uid : 0, opts.set & VOLUME_SET_GID ? opts.gid : 0, mode,
-				   &root_ino);
+		r = ns_create_root(tx, b, opts.set & VOLUME_SET_UID ? opts.uid : 0,
+				   opts.set & VOLUME_SET_GID ? opts.gid : 0, mode, &root_ino);
 	}
 	if (!r)
 		r = volume_insert(tx, name, VOLUME_DRAFT, b, root_ino, &opts, &row);
@@ -162,7 +164,8 @@ static int new_in(struct tx *tx, const char *name, const struct volume_options *
 	return r;
 }
 
-int draft_new(struct store *s, const char *name, const struct volume_options *opts, bool may_replace, struct draft *ret, struct err *err)
+int draft_new(struct store *s, const char *name, const struct volume_options *opts, bool may_replace, struct draft *ret,
+	      struct err *err)
 {
 	struct tx tx;
 	int r = tx_begin(s, NULL, 0, 0, &tx);
@@ -172,7 +175,8 @@ int draft_new(struct store *s, const char *name, const struct volume_options *op
 		numbers_changed(s);
 		r = tx_end(&tx, r);
 	}
-	return r && err && !err->code ? err_set(err, -r, "beginning the volume '%s' failed: %s", name, err_name(-r)) : r;
+	return r && err && !err->code ? err_set(err, -r, "beginning the volume '%s' failed: %s", name, err_name(-r))
+				      : r;
 }
 
 /* --- publishing --- */
@@ -191,7 +195,8 @@ static int check_quota(struct store *s, const struct volume_row *row, struct err
 
 	if (!b)
 		return -ECORRUPT;
-	if ((!row->quota_bytes || b->bytes <= row->quota_bytes) && (!row->quota_inodes || b->inodes <= row->quota_inodes))
+	if ((!row->quota_bytes || b->bytes <= row->quota_bytes) &&
+	    (!row->quota_inodes || b->inodes <= row->quota_inodes))
 		return 0;
 	return err_set(err, EDQUOT, "the new content of volume '%s' is larger than its quota", row->name);
 }
@@ -281,14 +286,17 @@ static int publish_in(struct tx *tx, void *arg)
 	return r;
 }
 
-int draft_publish(struct store *s, const struct draft *d, char ret_saved[VOLUME_NAME_MAX + 1], struct volume_info *ret, struct err *err)
+int draft_publish(struct store *s, const struct draft *d, char ret_saved[VOLUME_NAME_MAX + 1], struct volume_info *ret,
+		  struct err *err)
 {
 	struct publish p = {.draft = d, .err = err};
 	struct cut_times unused;
 	int r = instant_run(s, publish_in, &p, &unused);
 
 	if (r)
-		return err && !err->code ? err_set(err, -r, "the volume '%s' could not be put in place: %s", d->name, err_name(-r)) : r;
+		return err && !err->code ? err_set(err, -r, "the volume '%s' could not be put in place: %s", d->name,
+						   err_name(-r))
+					 : r;
 	(void)snprintf(ret_saved, VOLUME_NAME_MAX + 1, "%s", p.saved);
 	*ret = p.info;
 	maintain_kick(s);

@@ -1,8 +1,8 @@
 /* Removing volumes, and the trash.
  *
- * A volume in the trash is a hidden row (meta/catalog.c): its branches, snapshots and numbers stay, and number.c shows nothing through
- * them. What it holds is counted by the maintenance thread, in slices, once for each; nothing changes in it, only what else refers to its
- * chunks may. */
+ * A volume in the trash is a hidden row (meta/catalog.c): its branches, snapshots and numbers stay, and number.c shows
+ * nothing through them. What it holds is counted by the maintenance thread, in slices, once for each; nothing changes
+ * in it, only what else refers to its chunks may. */
 #include "store/volume/trash.h"
 
 #include <stdio.h>
@@ -292,8 +292,8 @@ int64_t trash_held_bytes(struct store *s, unsigned *ret_volumes)
 
 /* --- out of it --- */
 
-static int undelete_in(struct tx *tx, const char *name, const char *new_name, struct volume_info *ret, int64_t *ret_branch,
-		       struct err *err)
+static int undelete_in(struct tx *tx, const char *name, const char *new_name, struct volume_info *ret,
+		       int64_t *ret_branch, struct err *err)
 {
 	struct store *s = tx->s;
 	struct volume_row vol;
@@ -304,7 +304,8 @@ static int undelete_in(struct tx *tx, const char *name, const char *new_name, st
 	r = volume_name_free(s, new_name, err);
 	if (r == -EEXIST && !strcmp(name, new_name))
 		err_hint(err, "bring it back under another name: varve volume undelete %s NEW", name);
-	/* A file that was open when its volume was removed may be in the kernel with what could not be written any more. */
+	/* A file that was open when its volume was removed may be in the kernel with what could not be written any
+	 * more. */
 	if (!r)
 		r = number_delete(s->meta, vol.head_number);
 	vol.head_number = meta_next_number(s->meta);
@@ -312,7 +313,8 @@ static int undelete_in(struct tx *tx, const char *name, const char *new_name, st
 	vol.hidden = 0;
 	(void)snprintf(vol.name, sizeof vol.name, "%s", new_name);
 	if (!r)
-		r = number_put(s->meta, &(struct number_row){vol.head_number, NUMBER_HEAD, vol.id, vol.branch, META_HEAD});
+		r = number_put(s->meta,
+			       &(struct number_row){vol.head_number, NUMBER_HEAD, vol.id, vol.branch, META_HEAD});
 	if (!r)
 		r = volume_put(s->meta, &vol);
 	if (!r)
@@ -355,7 +357,8 @@ int trash_undelete(struct store *s, const char *name, const char *new_name, stru
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!r)
 		r = file_sync_meta(s);
-	return r && err && !err->code ? err_set(err, -r, "bringing the volume '%s' back failed: %s", name, err_name(-r)) : r;
+	return r && err && !err->code ? err_set(err, -r, "bringing the volume '%s' back failed: %s", name, err_name(-r))
+				      : r;
 }
 
 /* One volume of that name (NULL: of any) goes, the oldest; >0 when there is none. */

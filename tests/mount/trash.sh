@@ -1,5 +1,6 @@
 #!/bin/bash
-# Removed volumes: back with all they had, gone when they should be, and out of the way before a write finds the disk full.
+# Removed volumes: back with all they had, gone when they should be, and out of the way before a write finds the disk
+# full.
 . "$(dirname "$0")/../lib/harness.sh"
 
 harness_start

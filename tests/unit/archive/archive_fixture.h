@@ -11,8 +11,8 @@
 #define BLOCK 512
 
 /* The whole archive of a volume, read in pieces of an odd length. */
-static inline void export_volume(struct store_fixture *f, const char *volume, const char *snapshot, enum tar_compression how,
-				 struct buf *ret)
+static inline void export_volume(struct store_fixture *f, const char *volume, const char *snapshot,
+				 enum tar_compression how, struct buf *ret)
 {
 	struct tar_export *x;
 	struct err err = {0};
@@ -52,7 +52,8 @@ static inline int source_read(void *arg, void *buf, size_t len, size_t *ret_len)
 }
 
 /* As an import does it: into a draft, published when all is in, else dropped. */
-static inline int import_into(struct store_fixture *f, const char *volume, const void *tar, size_t len, unsigned strip, struct err *err)
+static inline int import_into(struct store_fixture *f, const char *volume, const void *tar, size_t len, unsigned strip,
+			      struct err *err)
 {
 	struct source src = {.data = tar, .len = len};
 	const struct tar_import_options o = {.read = source_read, .arg = &src, .strip = strip, .volume = volume};

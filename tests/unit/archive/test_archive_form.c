@@ -9,7 +9,8 @@
 
 static void test_times(void **state)
 {
-	static const int64_t times[] = {0, 1, -1000000000, -1500000000, -7999999999, 1234567890123456789, INT64_MAX, INT64_MIN + 1};
+	static const int64_t times[] = {
+		0, 1, -1000000000, -1500000000, -7999999999, 1234567890123456789, INT64_MAX, INT64_MIN + 1};
 	time_t s;
 	long ns;
 
@@ -43,8 +44,9 @@ static void test_keywords(void **state)
 
 static void test_acl(void **state)
 {
-	static const uint8_t acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 99, 0, 0, 0, 4, 0, 4, 0,
-				      255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+	static const uint8_t acl[] = {2, 0,  0,	  0,   1,   0,	 6,  0, 255, 255, 255, 255, 2,	 0,  4,
+				      0, 99, 0,	  0,   0,   4,	 0,  4, 0,   255, 255, 255, 255, 16, 0,
+				      4, 0,  255, 255, 255, 255, 32, 0, 0,   0,	  255, 255, 255, 255};
 	struct archive_entry *e = archive_entry_new();
 	struct buf back = {0};
 	bool known;
@@ -58,11 +60,14 @@ static void test_acl(void **state)
 	assert_int_equal(acl_from_entry(e, true, &back, &known), 0);
 	assert_int_equal(back.len, 0);
 	/* a name that is somebody's here, and one that is nobody's */
-	assert_int_equal(archive_entry_acl_add_entry(e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 4, ARCHIVE_ENTRY_ACL_USER, -1, "root"), ARCHIVE_OK);
+	assert_int_equal(
+		archive_entry_acl_add_entry(e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 4, ARCHIVE_ENTRY_ACL_USER, -1, "root"),
+		ARCHIVE_OK);
 	assert_int_equal(acl_from_entry(e, false, &back, &known), 0);
 	assert_true(known);
 	assert_int_equal(back.len, sizeof acl + 8);
-	assert_int_equal(archive_entry_acl_add_entry(e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 4, ARCHIVE_ENTRY_ACL_USER, -1, "no such user"),
+	assert_int_equal(archive_entry_acl_add_entry(e, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, 4, ARCHIVE_ENTRY_ACL_USER, -1,
+						     "no such user"),
 			 ARCHIVE_OK);
 	assert_int_equal(acl_from_entry(e, false, &back, &known), 0);
 	assert_false(known);

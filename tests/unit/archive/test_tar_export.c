@@ -6,7 +6,8 @@
 #include "store/meta/catalog.h"
 #include "store/volume/store_internal.h"
 
-static uint64_t make(struct store_fixture *f, uint64_t parent, const char *name, uint32_t mode, uint64_t rdev, const char *target)
+static uint64_t make(struct store_fixture *f, uint64_t parent, const char *name, uint32_t mode, uint64_t rdev,
+		     const char *target)
 {
 	struct attr attr;
 
@@ -27,12 +28,14 @@ static void set_xattr(struct store_fixture *f, uint64_t node, const char *name, 
 }
 
 /* version 2; user::rw-, user:99:r--, group::r--, mask::r--, other::--- */
-static const uint8_t acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 99, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255,
-			      16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+static const uint8_t acl[] = {2, 0,  0,	  0,   1,   0,	 6,  0, 255, 255, 255, 255, 2,	 0,  4,
+			      0, 99, 0,	  0,   0,   4,	 0,  4, 0,   255, 255, 255, 255, 16, 0,
+			      4, 0,  255, 255, 255, 255, 32, 0, 0,   0,	  255, 255, 255, 255};
 
 static void fill_volume(struct store_fixture *f, uint64_t root)
 {
-	const struct attr old = {.uid = 3000000000U, .gid = 4000000000U, .mode = 06751, .mtime = -1500000001, .atime = -7};
+	const struct attr old = {
+		.uid = 3000000000U, .gid = 4000000000U, .mode = 06751, .mtime = -1500000001, .atime = -7};
 	const struct attr ns = {.mtime = 1234567890123456789, .atime = 987654321};
 	struct attr size = {.size = INT64_C(9) << 40}, attr;
 	char target[3000], name[256];

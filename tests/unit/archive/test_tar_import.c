@@ -42,7 +42,8 @@ static void refused(struct store_fixture *f, const struct entry *v, size_t n, co
 	buf_free(&tar);
 }
 #define REFUSED(why, ...)                                                                                              \
-	refused(f, (const struct entry[]){__VA_ARGS__}, sizeof((const struct entry[]){__VA_ARGS__}) / sizeof(struct entry), why)
+	refused(f, (const struct entry[]){__VA_ARGS__},                                                                \
+		sizeof((const struct entry[]){__VA_ARGS__}) / sizeof(struct entry), why)
 
 static void test_hostile(void **state)
 {
@@ -117,7 +118,8 @@ static void test_source_fails(void **state)
 static void test_bomb(void **state)
 {
 	struct store_fixture *f = *state;
-	struct volume_options opts = {.set = VOLUME_SET_QUOTA | VOLUME_SET_QUOTA_INODES, .quota_bytes = 100000, .quota_inodes = 20};
+	struct volume_options opts = {
+		.set = VOLUME_SET_QUOTA | VOLUME_SET_QUOTA_INODES, .quota_bytes = 100000, .quota_inodes = 20};
 	struct buf tar = {0};
 	char zeros[60000] = "", name[20];
 	struct err err;
@@ -146,7 +148,8 @@ static void test_again(void **state)
 {
 	struct store_fixture *f = *state;
 	static const struct entry v[] = {
-		{"a", '0', NULL}, {"b", '1', "./a"}, {"a", '2', "b"}, {"a", '0', NULL}, {"d/e", '5', NULL}, {"d/e", '0', NULL}, {"d/e", '5', NULL}, {"b", '1', "b"}, {"./d//f/", '6', NULL},
+		{"a", '0', NULL},   {"b", '1', "./a"},	{"a", '2', "b"}, {"a", '0', NULL},	 {"d/e", '5', NULL},
+		{"d/e", '0', NULL}, {"d/e", '5', NULL}, {"b", '1', "b"}, {"./d//f/", '6', NULL},
 	};
 	struct buf tar = {0};
 	struct volume_info info;
@@ -176,7 +179,8 @@ static void test_again(void **state)
 static void test_strip(void **state)
 {
 	struct store_fixture *f = *state;
-	static const struct entry v[] = {{"data", '5', NULL}, {"data/a", '0', NULL}, {"data/b", '1', "data/a"}, {"other", '0', NULL}};
+	static const struct entry v[] = {
+		{"data", '5', NULL}, {"data/a", '0', NULL}, {"data/b", '1', "data/a"}, {"other", '0', NULL}};
 	struct buf tar = {0};
 	struct volume_info info;
 	struct attr attr;

@@ -87,7 +87,8 @@ static inline void fixture_bytes(uint8_t *p, size_t n, unsigned seed)
 }
 
 /* A new file of so many such bytes; its node. */
-static inline uint64_t fixture_file(struct store_fixture *f, uint64_t parent, const char *name, unsigned seed, size_t len)
+static inline uint64_t fixture_file(struct store_fixture *f, uint64_t parent, const char *name, unsigned seed,
+				    size_t len)
 {
 	uint8_t *data = malloc(len + 1);
 	struct attr attr;

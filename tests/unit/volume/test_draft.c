@@ -88,7 +88,9 @@ static void test_replace(void **state)
 	struct draft d;
 	uint64_t old;
 
-	assert_int_equal(ns_setattr(f->s, &fixture_op, f->vol.root_node, &want, NS_SET_MODE | NS_SET_UID | NS_SET_GID, &attr), 0);
+	assert_int_equal(
+		ns_setattr(f->s, &fixture_op, f->vol.root_node, &want, NS_SET_MODE | NS_SET_UID | NS_SET_GID, &attr),
+		0);
 	old = fixture_file(f, f->vol.root_node, "old", 1, LEN);
 	assert_int_equal(file_open(f->s, &fixture_op, old, FILE_OPEN_WRITE, 1), 0);
 	assert_int_equal(draft_new(f->s, "v", NULL, true, &d, &err), -EBUSY);
