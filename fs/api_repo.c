@@ -91,6 +91,7 @@ static void *watch(void *arg)
 		uint64_t total = atomic_load(&w->progress.bytes_total), done = atomic_load(&w->progress.bytes_done);
 
 		job_progress(w->job, total ? (done < total ? (double)done / (double)total : 1) : 0);
+		job_bytes(w->job, done);
 		if (job_cancelled(w->job))
 			atomic_store(&w->progress.cancel, true);
 		(void)clock_gettime(CLOCK_REALTIME, &until);

@@ -23,6 +23,7 @@ struct job {
 	enum job_state state;
 	_Atomic bool cancelled;
 	double progress;
+	uint64_t bytes;
 	json_t *messages;
 	json_t *result;
 	struct err err;
@@ -167,6 +168,12 @@ void job_progress(struct job *job, double part)
 {
 	LOCK_SCOPE(&job->jobs->lock);
 	job->progress = part;
+}
+
+void job_bytes(struct job *job, uint64_t bytes)
+{
+	LOCK_SCOPE(&job->jobs->lock);
+	job->bytes = bytes;
 }
 
 bool job_cancelled(const struct job *job)

@@ -41,6 +41,7 @@ int jobs_cancel(struct jobs *jobs, uint64_t id, struct err *err);
 /* For the job itself. */
 void job_message(struct job *job, const char *line);
 void job_progress(struct job *job, double part); /* 0 to 1 */
+void job_bytes(struct job *job, uint64_t bytes); /* done so far, where work is counted so */
 bool job_cancelled(const struct job *job);
 
 #endif

@@ -37,7 +37,7 @@ int repo_work(struct cli *cli, const char *label, struct repo_progress *p, int (
 	while (!atomic_load(&w.ended)) {
 		uint64_t total = atomic_load(&p->bytes_total), done = atomic_load(&p->bytes_done);
 
-		progress_set(&bar, total ? (double)done / (double)total : 0);
+		progress_moved(&bar, total ? (double)done / (double)total : -1, (int64_t)done);
 		(void)nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
 	}
 	(void)pthread_join(thread, NULL);

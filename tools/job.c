@@ -42,7 +42,10 @@ static int wait_end(struct cli *cli, const char *label, json_t **job, struct err
 		print_messages(cli, &bar, json_object_get(*job, "messages"), &printed);
 		if (strcmp(api_str(*job, "state"), "running") != 0)
 			break;
-		progress_set(&bar, json_number_value(json_object_get(*job, "progress")));
+		if (api_int(*job, "bytes"))
+			progress_moved(&bar, json_number_value(json_object_get(*job, "progress")), api_int(*job, "bytes"));
+		else
+			progress_set(&bar, json_number_value(json_object_get(*job, "progress")));
 		(void)nanosleep(&(struct timespec){.tv_nsec = poll_ms * 1000000L}, NULL);
 		poll_ms = poll_ms * 2 < POLL_MS ? poll_ms * 2 : POLL_MS;
 		rc = api_call(cli->api, "GET", NULL, &next, err, "/v1/jobs/%s", text);
