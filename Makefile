@@ -90,6 +90,7 @@ help:
 	@echo "  make check-tsan     the unit tests of threaded modules under ThreadSanitizer"
 	@echo "  make unit-MODULE    the unit tests of store/MODULE"
 	@echo "  make bench          ratios to ext4 and passthrough_ll; BENCH=seqwrite,pgbench ROUNDS=5"
+	@echo "  make bench-backup   varve push beside restic, borg, casync and btrfs send; BACKUP='--days 3 --only varve,borg'"
 	@echo "Knobs: O=folder V=1 SANITIZE=address,undefined|thread COVERAGE=1"
 
 define store_lib
@@ -233,6 +234,12 @@ BENCH  ?=
 ROUNDS ?= 5
 bench: all $(BENCH_BINS)
 	$(Q)$(TEST_ENV) python3 tests/bench/bench.py --rounds $(ROUNDS) $(if $(BENCH),--only $(BENCH))
+
+.PHONY: bench-backup
+# Needs restic, borgbackup, casync and btrfs-progs; BACKUP are its arguments.
+BACKUP ?=
+bench-backup: all
+	$(Q)$(TEST_ENV) python3 tests/bench/backup.py $(BACKUP)
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import statistics
 import subprocess
@@ -83,15 +82,37 @@ class Data:
                 f.write(" ".join(rng.choices(words, k=9)) + ";\n")
 
 
-def run(cmd, env=None, cwd=None):
-    """Seconds, and the memory in MiB of the largest process."""
-    began = time.monotonic()
+def rss_of_tree(pid):
+    """MiB of a process and of those that it started."""
+    total, todo = 0, [pid]
+    while todo:
+        p = todo.pop()
+        try:
+            with open(f"/proc/{p}/status") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+            for t in os.listdir(f"/proc/{p}/task"):
+                with open(f"/proc/{p}/task/{t}/children") as f:
+                    todo += map(int, f.read().split())
+        except OSError:
+            pass
+    return total / 1024
+
+
+def run(cmd, env=None, cwd=None, also=None):
+    """Seconds, and the most memory in MiB that was seen (of `also`, a daemon that does the work, when there is one)."""
+    began, memory = time.monotonic(), 0
     p = subprocess.Popen(cmd, shell=isinstance(cmd, str), env={**os.environ, **(env or {})}, cwd=cwd, stdout=subprocess.DEVNULL,
                          stderr=subprocess.PIPE)
-    err = p.communicate()[1]
-    if p.returncode:
-        sys.exit(f"{cmd}: {err.decode()[-500:]}")
-    return time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    ended = None
+    while ended is None:
+        try:
+            ended = p.wait(0.05)
+        except subprocess.TimeoutExpired:
+            memory = max(memory, rss_of_tree(also or p.pid))
+    seconds = time.monotonic() - began
+    if ended:
+        sys.exit(f"{cmd}: {p.stderr.read().decode()[-500:]}")
+    return seconds, memory
 
 
 def tree_size(path):
@@ -198,7 +219,7 @@ class Varve(Plain):
         self.work, self.repo, self.n = work, f"{work}/repo", 0
         self.env = {"VARVE_STORE": f"{work}/store", "VARVE_MOUNT": f"{work}/mnt", "VARVE_API": f"{work}/api", "VARVE_PASSPHRASE": "secret"}
         run([VARVE, "init"], self.env)
-        self.daemon = subprocess.Popen([VARVED, "--store", f"{work}/store", "--mount", f"{work}/mnt", "--api", f"{work}/api"],
+        self.daemon = subprocess.Popen([VARVED, "--store", f"{work}/store", "--mount", f"{work}/mnt", "--api", f"{work}/api", "--foreground"],
                                        env={**os.environ, **self.env}, stderr=open(f"{work}/log", "w"))
         while subprocess.run([VARVE, "status"], env={**os.environ, **self.env}, capture_output=True).returncode:
             time.sleep(0.1)
@@ -207,16 +228,10 @@ class Varve(Plain):
         self.at = f"{work}/mnt/v"
         data.first(self.at)
 
-    def memory(self):
-        pids = [self.daemon.pid] + [int(p) for p in subprocess.run(["pgrep", "-P", str(self.daemon.pid)], text=True,
-                                                                  capture_output=True).stdout.split()]
-        return max(int(line.split()[1]) for p in pids for line in open(f"/proc/{p}/status") if line.startswith("VmRSS")) / 1024
-
     def backup(self, n):
         run([VARVE, "snapshot", "create", f"v@day{n}"], self.env)
         self.last = f"v@day{n}"
-        seconds, _ = run([VARVE, "push", self.last, self.repo], self.env)
-        return seconds, self.memory()
+        return run([VARVE, "push", self.last, self.repo], self.env, also=self.daemon.pid)
 
     def restore(self, to):
         return run([VARVE, "restore", self.repo, self.last, "/", to], self.env)

@@ -108,7 +108,7 @@ sanitized() {
 tsan() {
 	step "build with thread" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=thread unit-bins || return
 	local bins
-	mapfile -t bins < <(unit_bins "$O/out-thread" 'base|chunk|journal|volume|maint|fs|docker')
+	mapfile -t bins < <(unit_bins "$O/out-thread" 'base|chunk|journal|volume|maint|repo|fs|docker')
 	units "-tsan" "${bins[@]}"
 }
 
