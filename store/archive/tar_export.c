@@ -48,7 +48,7 @@ struct tar_export {
 	bool in_file;
 	uint64_t node;
 	int64_t off, size;
-	bool started, ended;
+	bool started, ended, given_up;
 	struct tar_export_state state;
 };
 
@@ -56,6 +56,8 @@ static la_ssize_t take_output(struct archive *a, void *arg, const void *data, si
 {
 	struct tar_export *x = arg;
 
+	if (x->given_up)
+		return -1;
 	if (!buf_add(&x->out, data, len))
 		return (la_ssize_t)len;
 	archive_set_error(a, ENOMEM, "out of memory");
@@ -461,8 +463,10 @@ void tar_export_free(struct tar_export *x)
 	free(x->levels);
 	link_table_free(&x->links);
 	archive_entry_free(x->entry);
-	if (x->a && !x->ended)
-		(void)archive_write_fail(x->a);
+	/* closing frees what only closing frees, and would write the rest of an entry that was begun, as zeros */
+	x->given_up = !x->ended;
+	if (x->a)
+		(void)archive_write_close(x->a);
 	archive_write_free(x->a);
 	buf_free(&x->out);
 	buf_free(&x->path);

@@ -61,7 +61,8 @@ static void forget_changes(struct body *b, size_t n)
 		free(b->v[i].bytes);
 	b->n -= n;
 	b->base += n;
-	memmove(b->v, b->v + n, b->n * sizeof *b->v);
+	if (b->n)
+		memmove(b->v, b->v + n, b->n * sizeof *b->v);
 }
 
 static void close_body(struct body *b)

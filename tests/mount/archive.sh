@@ -1,7 +1,6 @@
 #!/bin/bash
 # Backup and restore: what GNU tar, bsdtar and docker cp write comes in, what goes out they read; also while programs
 # write; and nothing is ever left of what fails.
-# of what fails.
 . "$(dirname "$0")/../lib/harness.sh"
 
 harness_start
