@@ -27,6 +27,8 @@ struct blob_index {
 	size_t n_slots, used;
 	struct blob_pack *packs;
 	size_t n_packs, cap_packs;
+	uint32_t *pack_slots; /* number of a pack + 1, by its name */
+	size_t n_pack_slots;
 	struct repo_name *bases;
 	size_t n_bases, cap_bases;
 };
@@ -55,6 +57,7 @@ void blob_index_free(struct blob_index *ix)
 	(void)pthread_mutex_destroy(&ix->lock);
 	free(ix->records);
 	free(ix->slots);
+	free(ix->pack_slots);
 	free(ix->packs);
 	free(ix->bases);
 	free(ix);
@@ -155,12 +158,39 @@ static int fill(struct blob_index *ix, const struct repo_blob *b, struct record 
 	return b->codec == CODEC_DELTA ? add_base(ix, &b->base, &ret->base) : 0;
 }
 
+static uint32_t *pack_slot(const struct blob_index *ix, const struct repo_name *pack)
+{
+	uint64_t h;
+	size_t i;
+
+	memcpy(&h, pack->b, sizeof h);
+	for (i = h & (ix->n_pack_slots - 1); ix->pack_slots[i]; i = (i + 1) & (ix->n_pack_slots - 1))
+		if (!memcmp(ix->packs[ix->pack_slots[i] - 1].name.b, pack->b, REPO_NAME_LEN))
+			break;
+	return &ix->pack_slots[i];
+}
+
 static bool has_pack(const struct blob_index *ix, const struct repo_name *pack)
 {
-	for (size_t i = ix->n_packs; i-- > 0;)
-		if (!memcmp(ix->packs[i].name.b, pack->b, REPO_NAME_LEN))
-			return true;
-	return false;
+	return ix->n_pack_slots && *pack_slot(ix, pack);
+}
+
+static int grow_pack_slots(struct blob_index *ix)
+{
+	size_t n = ix->n_pack_slots ? ix->n_pack_slots * 2 : SLOTS_FIRST;
+	uint32_t *slots;
+
+	if (2 * (ix->n_packs + 1) < ix->n_pack_slots)
+		return 0;
+	slots = calloc(n, sizeof *slots);
+	if (!slots)
+		return -ENOMEM;
+	free(ix->pack_slots);
+	ix->pack_slots = slots;
+	ix->n_pack_slots = n;
+	for (size_t i = 0; i < ix->n_packs; i++)
+		*pack_slot(ix, &ix->packs[i].name) = (uint32_t)i + 1;
+	return 0;
 }
 
 bool blob_index_has_pack(struct blob_index *ix, const struct repo_name *pack)
@@ -174,8 +204,12 @@ static int add_pack(struct blob_index *ix, const struct repo_name *pack, unsigne
 	int r = grow((void **)&ix->packs, &ix->cap_packs, ix->n_packs, sizeof *ix->packs);
 
 	if (!r)
-		ix->packs[ix->n_packs++] = (struct blob_pack){.name = *pack, .flags = flags, .first = (uint32_t)ix->n};
-	return r;
+		r = grow_pack_slots(ix);
+	if (r)
+		return r;
+	ix->packs[ix->n_packs++] = (struct blob_pack){.name = *pack, .flags = flags, .first = (uint32_t)ix->n};
+	*pack_slot(ix, pack) = (uint32_t)ix->n_packs;
+	return 0;
 }
 
 int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, const struct repo_table *table, unsigned flags)
