@@ -35,6 +35,7 @@ expect "and, counted in the background, what it takes alone and with others" tes
 expect "CreatedAt is a time" test "$(date -d "$(docker volume inspect -f '{{.CreatedAt}}' db)" +%s)" -gt 1600000000
 expect_eq "the mountpoint is on the host" "$(docker volume inspect -f '{{.Mountpoint}}' db)" "$MNT/db"
 expect_fail "over its quota of files" run_busy -v db:/vol -- sh -c 'seq 1000 | xargs -n 100 sh -c '"'"'cd /vol && touch "$@"'"'"' -'
+rm -f "$MNT"/db/[0-9]*
 
 # --- a clone that the engine has never heard of; from= ---
 "$VARVE" clone db@one copy >>"$LOG" 2>&1
@@ -129,6 +130,19 @@ docker rm -f writer >/dev/null
 expect_eq "its end unmounts under the id that it began with" "$(uses db)" $((left - 1))
 expect_eq "with leaks or without, Docker can remove it" "$(docker volume rm db 2>&1)" db
 expect_eq "and nothing of it is left in the record" "$(jq -c '[.uses[].volume] | length' "$STORE/uses.json")" 0
+
+# --- the daemon dies under a running container, and the supervisor starts the next one ---
+if [ "$(json_field possible status)" = true ]; then
+	docker run -d --name writer --network none -v copy:/vol busy sh -c 'while :; do date >>/vol/log || exit 1; sleep 0.1; done' >/dev/null
+	for i in 1 2 3; do
+		harness_kill_daemon
+		expect_eq "kill -9 of the daemon: Docker finds its volume ($i)" "$(docker volume inspect -f '{{.Driver}}' copy)" varve
+	done
+	expect_eq "the container goes on" "$(docker inspect -f '{{.State.Running}}' writer)" true
+	expect_eq "and its mount is still counted" "$(uses copy)" 1
+	docker rm -f writer >/dev/null
+	expect_eq "until it ends" "$(uses copy)" 0
+fi
 
 # --- varved is started again while Docker runs ---
 harness_stop && VARVED_ARGS="--docker $VARVE_DOCKER" harness_mount

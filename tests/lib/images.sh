@@ -44,7 +44,9 @@ images_load() {
 compose() {
 	local example=$1
 	shift
-	docker-compose --no-ansi -p "$example" -f "$HERE/docker/examples/$example/docker-compose.yml" "$@" 2>>"$WORK/compose.log"
+	docker-compose --no-ansi -p "$example" -f "$HERE/docker/examples/$example/docker-compose.yml" "$@" 2>>"$WORK/compose.log" && return
+	tail -n 3 "$WORK/compose.log" # of a failure that expect shows
+	return 1
 }
 
 # in_service NAME SERVICE CMD…: docker-compose exec, without its second of start-up
