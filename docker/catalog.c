@@ -1,9 +1,10 @@
 /* A copy of the volumes' names, current when it has the store's generation (volume_generation): then an absent name is
- * absent. When it has not, the thread `names` reads them again, and whoever needs certainty waits for it; whoever finds its
- * name need not wait long. Before the store is open the copy is what STORE/catalog.json says, and never certain.
+ * absent. When it has not, the thread `names` reads them again, and whoever needs certainty waits for it; whoever
+ * finds its name need not wait long. Before the store is open the copy is what STORE/catalog.json says, and never
+ * certain.
  *
- * The threads read the store with no lock of ours held: `lock` is only ever held for a look. `names` also reads the state
- * of volumes that were asked for; `sizes` counts what these take, which can last, at most every SIZES_AGE_NS. */
+ * The threads read the store with no lock of ours held: `lock` is only ever held for a look. `names` also reads the
+ * state of volumes that were asked for; `sizes` counts what these take, which can last, at most every SIZES_AGE_NS. */
 #include "docker/catalog.h"
 
 #include <fcntl.h>
@@ -137,8 +138,8 @@ static void save(struct catalog *c, const struct volume_brief *v, size_t n)
 	int r = list ? 0 : -ENOMEM;
 
 	for (i = 0; i < n && !r; i++)
-		r = json_array_append_new(list, json_pack("{s:I,s:s,s:I,s:b}", "id", (json_int_t)v[i].id, "name", v[i].name,
-							  "created", (json_int_t)v[i].created, "tmpfs", v[i].tmpfs));
+		r = json_array_append_new(list, json_pack("{s:I,s:s,s:I,s:b}", "id", (json_int_t)v[i].id, "name",
+							  v[i].name, "created", (json_int_t)v[i].created, "tmpfs", v[i].tmpfs));
 	text = r ? NULL : json_dumps(list, JSON_COMPACT);
 	r = text ? io_replace_file(c->dirfd, FILE_NAME, text, strlen(text), 0600) : -ENOMEM;
 	if (r)

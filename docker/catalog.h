@@ -1,5 +1,5 @@
-/* The volumes as a container engine asks for them, known without the store's lock: Get and List answer at once while the
- * store is busy, and before it is open. A name that is not known is said to be absent only when that is certain. */
+/* The volumes as a container engine asks for them, known without the store's lock: Get and List answer at once while
+ * the store is busy, and before it is open. A name that is not known is said to be absent only when that is certain. */
 #ifndef VARVE_DOCKER_CATALOG_H
 #define VARVE_DOCKER_CATALOG_H
 
@@ -27,8 +27,8 @@ int catalog_attach(struct catalog *c, struct daemon *d, struct err *err);
 void catalog_stop(struct catalog *c);
 void catalog_free(struct catalog *c);
 
-/* 0; -ENOENT: there is certainly none; -EAGAIN: that cannot be known. With want_state the state is asked for, and waited
- * for a little. */
+/* 0; -ENOENT: there is certainly none; -EAGAIN: that cannot be known. With want_state the state is asked for, and
+ * waited for a little. */
 int catalog_get(struct catalog *c, const char *name, bool want_state, struct catalog_entry *ret);
 /* Caller frees. */
 int catalog_list(struct catalog *c, struct volume_brief **ret, size_t *ret_n);

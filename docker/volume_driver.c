@@ -1,7 +1,7 @@
-/* What dockerd makes of an answer decides how to fail. An Err from Get means "there is no such volume" to it: it forgets
- * whose the volume is, and a container that names it gets an empty local one. So Get says that only when it is certain;
- * otherwise it waits, and at last closes the connection, which dockerd takes for a passing fault. A connection closed
- * without an answer is tried again with an empty body: nothing is ever done for one. */
+/* What dockerd makes of an answer decides how to fail. An Err from Get means "there is no such volume" to it: it
+ * forgets whose the volume is, and a container that names it gets an empty local one. So Get says that only when it
+ * is certain; otherwise it waits, and at last closes the connection, which dockerd takes for a passing fault. A
+ * connection closed without an answer is tried again with an empty body: nothing is ever done for one. */
 #include "docker/volume_driver.h"
 
 #include <inttypes.h>
@@ -39,7 +39,8 @@ struct plugin_request {
 };
 
 /* 0 with *ret_answer; or -code and *err, an Err for the engine; or -EAGAIN without *err: the connection is closed. */
-typedef int (*endpoint_fn)(struct volume_driver *v, const struct plugin_request *r, json_t **ret_answer, struct err *err);
+typedef int (*endpoint_fn)(struct volume_driver *v, const struct plugin_request *r, json_t **ret_answer,
+			   struct err *err);
 
 static bool wait_attached(struct volume_driver *v)
 {
@@ -217,7 +218,8 @@ static bool is_as_asked(struct volume_driver *v, const struct volume_info *is, c
 	return (!(o->set & (VOLUME_SET_QUOTA | VOLUME_SET_SIZE)) || o->quota_bytes == is->quota_bytes) &&
 	       (!(o->set & VOLUME_SET_QUOTA_INODES) || o->quota_inodes == is->quota_inodes) &&
 	       (!(o->set & VOLUME_SET_COMPRESSION) || o->compression == is->compression) &&
-	       (!(o->set & VOLUME_SET_UID) || o->uid == root.uid) && (!(o->set & VOLUME_SET_GID) || o->gid == root.gid) &&
+	       (!(o->set & VOLUME_SET_UID) || o->uid == root.uid) &&
+	       (!(o->set & VOLUME_SET_GID) || o->gid == root.gid) &&
 	       (!(o->set & VOLUME_SET_MODE) || o->mode == (root.mode & 07777)) &&
 	       (!(o->set & VOLUME_SET_FROM) || !strcmp(o->from, is->origin)) && o->tmpfs == is->tmpfs;
 }
@@ -322,8 +324,8 @@ static const struct endpoint *find_endpoint(const struct http_request *h)
 }
 
 /* *body keeps the strings alive. */
-static int parse_request(const struct http_request *h, const struct endpoint *e, json_t **body, struct plugin_request *r,
-			 struct err *err)
+static int parse_request(const struct http_request *h, const struct endpoint *e, json_t **body,
+			 struct plugin_request *r, struct err *err)
 {
 	if (!e->needs)
 		return 0;
@@ -386,7 +388,8 @@ static void handle(void *arg, const struct http_request *h, struct http_reply *r
 int volume_driver_start(struct daemon *d, struct volume_driver **ret, struct err *err)
 {
 	struct volume_driver *v = calloc(1, sizeof *v);
-	/* dockerd keeps its connection open, and a request sent into one that is being closed comes again without body */
+	/* dockerd keeps its connection open, and a request sent into one that is being closed comes again without
+	 * body */
 	const struct http_options o = {
 		.listener = &d->handover.sockets.v[SOCKET_DOCKER], .idle_timeout_s = 0, .handle = handle, .arg = v};
 	int r;

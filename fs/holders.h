@@ -9,8 +9,8 @@
 
 /* The name of the process that a thread belongs to, and its id; "" and the thread's own when it is gone. */
 void holders_process(uint32_t tid, char command[HOLDER_COMMAND_MAX], int *ret_pid);
-/* Turns *err into an -EBUSY error that says which files of the volume are open for writing, and by whom; leaves it as it
- * is when there are none any more. */
+/* Turns *err into an -EBUSY error that says which files of the volume are open for writing, and by whom; leaves it as
+ * it is when there are none any more. */
 void holders_name_writers(struct daemon *d, const char *volume, int64_t volume_id, const char *what_to_do,
 			  struct err *err);
 /* "container 0123456789ab (process 7, redis-server), …" for each other place where the folder, or one below it, is

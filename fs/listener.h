@@ -22,9 +22,9 @@ struct listener_options {
 	bool has_group;
 	gid_t group;
 };
-/* The inherited socket of this path, or a new one: mode 0600, or 0660 for the group. A socket that nobody listens on any
- * more is replaced; -EADDRINUSE when somebody does. Its folder is made when its parent is there. Call it once a path,
- * before any thread is started. */
+/* The inherited socket of this path, or a new one: mode 0600, or 0660 for the group. A socket that nobody listens on
+ * any more is replaced; -EADDRINUSE when somebody does. Its folder is made when its parent is there. Call it once a
+ * path, before any thread is started. */
 int listener_open(const struct listener_options *o, struct listener *ret, struct err *err);
 /* Closes it; the name goes too when it is ours. Requests that nobody has accepted yet are lost then, but for an
  * inherited one. */

@@ -1,5 +1,5 @@
-/* Copying is cp's business (coreutils): owners, modes, times, xattrs, ACLs, hard links, holes and devices. It goes through
- * both mounts like any program's work, so it is called from threads that hold no lock that a request takes. */
+/* Copying is cp's business (coreutils): owners, modes, times, xattrs, ACLs, hard links, holes and devices. It goes
+ * through both mounts like any program's work, so it is called from threads that hold no lock that a request takes. */
 #include "fs/tmpfs.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
-/* Volumes of type tmpfs: a kernel tmpfs each, under the folder of options.tmpfs. The store has their options, and copies
- * of their files where a snapshot was taken. They outlive the daemon, and end with their volume or with the machine. */
+/* Volumes of type tmpfs: a kernel tmpfs each, under the folder of options.tmpfs. The store has their options, and
+ * copies of their files where a snapshot was taken. They outlive the daemon, and end with their volume or with the
+ * machine. */
 #ifndef VARVE_FS_TMPFS_H
 #define VARVE_FS_TMPFS_H
 

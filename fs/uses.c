@@ -1,5 +1,5 @@
-/* The record is STORE/uses.json: {"boot": "…", "uses": [{"volume": 7, "id": "…", "count": 1}]}. It is replaced as a whole
- * at each change: there are as many entries as running containers have volumes. */
+/* The record is STORE/uses.json: {"boot": "…", "uses": [{"volume": 7, "id": "…", "count": 1}]}. It is replaced as a
+ * whole at each change: there are as many entries as running containers have volumes. */
 #include "fs/uses.h"
 
 #include <fcntl.h>
@@ -101,7 +101,8 @@ static int load(struct uses *u)
 		return r == -ENOENT ? 0 : r;
 	r = parse(u, text, len);
 	if (r && r != -ENOMEM) {
-		log_warn("which volumes are mounted is not known: %s is damaged; it is kept as %s", FILE_NAME, FILE_BAD);
+		log_warn("which volumes are mounted is not known: %s is damaged; it is kept as %s", FILE_NAME,
+			 FILE_BAD);
 		u->n = 0;
 		r = io_renameat(IO_SMALL, u->dirfd, FILE_NAME, FILE_BAD);
 	}

@@ -60,8 +60,8 @@ static void offer(const char *word, const char *typed)
 
 enum { OFFER_VOLUMES = 1, OFFER_SNAPSHOTS = 2 };
 
-/* What the nth word of a command is, by the first form of its synopsis: VOL, VOL@SNAP, VOL[@SNAP]…; an existing volume's
- * name is NAME… or OLD. The last word repeats when it ends with "…". */
+/* What the nth word of a command is, by the first form of its synopsis: VOL, VOL@SNAP, VOL[@SNAP]…; an existing
+ * volume's name is NAME… or OLD. The last word repeats when it ends with "…". */
 static unsigned kind_of_word(const struct command *c, size_t n)
 {
 	char form[128];
