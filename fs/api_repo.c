@@ -1,4 +1,5 @@
-/* Routes that move snapshots to and from backup repositories. What opens a repository comes with each request and is forgotten after. */
+/* Routes that move snapshots to and from backup repositories. What opens a repository comes with each request and is
+ * forgotten after. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,9 +58,9 @@ static int parse_repo(struct work *w, json_t *repo, struct err *err)
 	const struct api_request one = {.body = repo};
 	const char *key = NULL;
 	struct backend_access *a = &w->cred.access;
-	int bad = api_unpack(&one, err, "{s:s,s?s,s?s,s?s,s?s,s?s,s?s,s?s}", "url", &w->url, "passphrase", &w->cred.passphrase, "key", &key,
-			     "ssh_command", &a->ssh_command, "s3_key", &a->s3_key, "s3_secret", &a->s3_secret, "s3_token", &a->s3_token,
-			     "s3_region", &a->s3_region);
+	int bad = api_unpack(&one, err, "{s:s,s?s,s?s,s?s,s?s,s?s,s?s,s?s}", "url", &w->url, "passphrase",
+			     &w->cred.passphrase, "key", &key, "ssh_command", &a->ssh_command, "s3_key", &a->s3_key,
+			     "s3_secret", &a->s3_secret, "s3_token", &a->s3_token, "s3_region", &a->s3_region);
 
 	if (!bad && !strstr(w->url, "://") && *w->url != '/')
 		bad = err_set(err, EINVAL, "'%s' is neither a URL nor a whole path", w->url);
@@ -139,14 +140,15 @@ static void reset_progress(struct repo_progress *p)
 	atomic_store(&p->chunks, 0);
 }
 
-static json_t *json_done(struct work *w, const char *volume, const char *snapshot, bool incremental, uint64_t rows, uint64_t us)
+static json_t *json_done(struct work *w, const char *volume, const char *snapshot, bool incremental, uint64_t rows,
+			 uint64_t us)
 {
 	struct repo_progress *p = &w->progress;
 
-	return json_pack("{s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "volume", volume, "snapshot", snapshot, "incremental", incremental, "rows",
-			 (json_int_t)rows, "chunks", (json_int_t)atomic_load(&p->chunks), "sent", (json_int_t)atomic_load(&p->sent),
-			 "deduplicated", (json_int_t)atomic_load(&p->deduplicated), "fresh", (json_int_t)atomic_load(&p->fresh), "us",
-			 (json_int_t)us);
+	return json_pack("{s:s,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I}", "volume", volume, "snapshot", snapshot, "incremental",
+			 incremental, "rows", (json_int_t)rows, "chunks", (json_int_t)atomic_load(&p->chunks), "sent",
+			 (json_int_t)atomic_load(&p->sent), "deduplicated", (json_int_t)atomic_load(&p->deduplicated),
+			 "fresh", (json_int_t)atomic_load(&p->fresh), "us", (json_int_t)us);
 }
 
 static int push_one(struct work *w, struct repo *r, json_t *item, struct err *err)
@@ -179,7 +181,8 @@ static int push_run(void *arg, struct job *job, json_t **ret, struct err *err)
 
 	watch_begin(w, job);
 	bad = repo_open(w->url, &w->cred, &r, err);
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		if (!bad)
 			bad = push_one(w, r, item, err);
 	}
@@ -213,14 +216,15 @@ static int pull_run(void *arg, struct job *job, json_t **ret, struct err *err)
 		invalidate_snapshot(w->d, info.root_node, name);
 	}
 	if (!bad)
-		*ret = json_done(w, fresh ? fresh : volume, name, result.incremental, result.rows, daemon_mono_us() - begun);
+		*ret = json_done(w, fresh ? fresh : volume, name, result.incremental, result.rows,
+				 daemon_mono_us() - begun);
 	work_end(w);
 	return bad;
 }
 
 /* Takes the request's body over, and starts the job. */
-static int start(struct api *api, const struct api_request *r, const char *kind, json_t *repo, job_fn fn, struct api_answer *ret,
-		 struct err *err)
+static int start(struct api *api, const struct api_request *r, const char *kind, json_t *repo, job_fn fn,
+		 struct api_answer *ret, struct err *err)
 {
 	struct work *w = calloc(1, sizeof *w);
 	json_t *job = NULL;
@@ -252,7 +256,8 @@ int api_push(struct api *api, const struct api_request *r, struct api_answer *re
 
 	if (!bad && (!json_array_size(list) || json_array_size(list) > SNAPSHOTS_AT_ONCE_MAX))
 		bad = err_set(err, EINVAL, "snapshots are a list of 1 to %d", SNAPSHOTS_AT_ONCE_MAX);
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		const struct api_request one = {.body = item};
 		struct snapshot_info info;
 		const char *volume, *name;
@@ -269,7 +274,8 @@ int api_pull(struct api *api, const struct api_request *r, struct api_answer *re
 {
 	const char *volume, *name, *fresh = NULL;
 	json_t *repo;
-	int bad = api_unpack(r, err, "{s:s,s:s,s?s,s:o}", "volume", &volume, "name", &name, "new", &fresh, "repo", &repo);
+	int bad = api_unpack(r, err, "{s:s,s:s,s?s,s:o}", "volume", &volume, "name", &name, "new", &fresh, "repo",
+			     &repo);
 
 	if (!bad)
 		bad = volume_name_check("volume", volume, err);

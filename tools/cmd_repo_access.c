@@ -31,7 +31,7 @@ static const char *stored_folder(void)
 
 void repo_access_free(struct repo_access *a)
 {
-	char **const all[] = {&a->name,	     &a->url,	     &a->passphrase, &a->key_file, &a->key_bytes,
+	char **const all[] = {&a->name,        &a->url,    &a->passphrase, &a->key_file, &a->key_bytes,
 			      &a->ssh_command, &a->s3_key, &a->s3_secret,  &a->s3_token, &a->s3_region};
 
 	if (a->passphrase)
@@ -77,7 +77,8 @@ static int read_passphrase_file(struct repo_access *a, const char *path, struct 
 	if (rc < 0)
 		return err_set(err, -rc, "the passphrase file %s: %s", path, err_name(-rc));
 	text[strcspn(text, "\r\n")] = 0;
-	rc = *text ? take(&a->passphrase, text) : err_set(err, EINVAL, "the passphrase file %s begins with an empty line", path);
+	rc = *text ? take(&a->passphrase, text)
+		   : err_set(err, EINVAL, "the passphrase file %s begins with an empty line", path);
 	crypt_wipe(text, len);
 	return rc;
 }
@@ -97,9 +98,13 @@ struct stored_field {
 	const char *key;
 	size_t at;
 };
-#define FIELD(name) {#name, offsetof(struct repo_access, name)}
+#define FIELD(name)                                                                                                    \
+	{                                                                                                              \
+#name, offsetof(struct repo_access, name)                                                              \
+	}
 static const struct stored_field stored_fields[] = {
-	FIELD(url), FIELD(passphrase), FIELD(key_file), FIELD(ssh_command), FIELD(s3_key), FIELD(s3_secret), FIELD(s3_token), FIELD(s3_region),
+	FIELD(url),    FIELD(passphrase), FIELD(key_file), FIELD(ssh_command),
+	FIELD(s3_key), FIELD(s3_secret),  FIELD(s3_token), FIELD(s3_region),
 };
 #define STORED_FIELDS (sizeof stored_fields / sizeof *stored_fields)
 
@@ -150,7 +155,8 @@ int repo_access_store(const struct repo_access *a, const char *name, struct err 
 		return err_set(err, EINVAL, "'%s' cannot be the name of a repository", name);
 	for (size_t i = 0; i < STORED_FIELDS; i++)
 		if (*field_of(a, &stored_fields[i]))
-			(void)json_object_set_new(o, stored_fields[i].key, json_string(*field_of(a, &stored_fields[i])));
+			(void)json_object_set_new(o, stored_fields[i].key,
+						  json_string(*field_of(a, &stored_fields[i])));
 	text = json_dumps(o, JSON_INDENT(2));
 	if (!text)
 		return err_set(err, ENOMEM, "out of memory, or something that is not UTF-8");
@@ -180,7 +186,8 @@ static int ini_get(const char *path, const char *profile, const char *key, char 
 		char name[128], value[512];
 
 		if (sscanf(line, " [%127[^]]]", name) == 1)
-			inside = !strcmp(name, profile) || (!strncmp(name, "profile ", 8) && !strcmp(name + 8, profile));
+			inside = !strcmp(name, profile) ||
+				 (!strncmp(name, "profile ", 8) && !strcmp(name + 8, profile));
 		else if (inside && sscanf(line, " %127[^ =] = %511s", name, value) == 2 && !strcmp(name, key))
 			return take(ret, value);
 	}
@@ -220,7 +227,8 @@ static int s3_credentials(struct repo_access *a)
 
 /* --- putting it together --- */
 
-int repo_access_get(struct cli *cli, const struct args *args, const char *word, struct repo_access *ret, struct err *err)
+int repo_access_get(struct cli *cli, const struct args *args, const char *word, struct repo_access *ret,
+		    struct err *err)
 {
 	struct repo_access a = {0};
 	const char *given = args_value(args, "key-file");
@@ -349,7 +357,7 @@ int repo_access_json(struct repo_access *a, json_t **ret, struct err *err)
 	for (size_t i = 0; hex && i < a->key_len; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", (uint8_t)a->key_bytes[i]);
 	*ret = json_pack("{s:s,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*,s:s*}", "url", a->url, "passphrase", a->passphrase, "key",
-			 a->key_bytes ? hex : NULL, "ssh_command", a->ssh_command, "s3_key", a->s3_key, "s3_secret", a->s3_secret, "s3_token",
-			 a->s3_token, "s3_region", a->s3_region);
+			 a->key_bytes ? hex : NULL, "ssh_command", a->ssh_command, "s3_key", a->s3_key, "s3_secret",
+			 a->s3_secret, "s3_token", a->s3_token, "s3_region", a->s3_region);
 	return *ret ? 0 : err_set(err, ENOMEM, "out of memory, or something that is not UTF-8");
 }

@@ -11,7 +11,8 @@
 #include "tools/cmd_repo_work.h"
 #include "tools/name.h"
 
-static int open_repo(struct cli *cli, const struct args *args, struct repo_access *a, struct repo **ret, struct err *err)
+static int open_repo(struct cli *cli, const struct args *args, struct repo_access *a, struct repo **ret,
+		     struct err *err)
 {
 	int rc = repo_access_get(cli, args, args->words[0], a, err);
 
@@ -68,22 +69,26 @@ int repo_check_run(struct cli *cli, const struct args *args, struct err *err)
 	if (rc < 0)
 		return rc;
 	if (cli->flags & CLI_JSON) {
-		json_auto_t *answer = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "snapshots", (json_int_t)done->snapshots, "packs",
-						(json_int_t)done->packs, "nodes", (json_int_t)done->nodes, "chunks",
-						(json_int_t)done->chunks, "bytes_verified", (json_int_t)done->bytes, "unused_bytes",
-						(json_int_t)done->unused_bytes, "errors", (json_int_t)done->errors, "messages", messages);
+		json_auto_t *answer = json_pack(
+			"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "snapshots", (json_int_t)done->snapshots, "packs",
+			(json_int_t)done->packs, "nodes", (json_int_t)done->nodes, "chunks", (json_int_t)done->chunks,
+			"bytes_verified", (json_int_t)done->bytes, "unused_bytes", (json_int_t)done->unused_bytes,
+			"errors", (json_int_t)done->errors, "messages", messages);
 
 		output_json(answer);
 	} else {
-		output_note(cli, "Checked %llu snapshots, %llu packs, %llu nodes, %llu chunks%s%s; %s are not needed by any",
-			    (unsigned long long)done->snapshots, (unsigned long long)done->packs, (unsigned long long)done->nodes,
-			    (unsigned long long)done->chunks, done->bytes ? "; verified " : "",
+		output_note(cli,
+			    "Checked %llu snapshots, %llu packs, %llu nodes, %llu chunks%s%s; %s are not needed by any",
+			    (unsigned long long)done->snapshots, (unsigned long long)done->packs,
+			    (unsigned long long)done->nodes, (unsigned long long)done->chunks,
+			    done->bytes ? "; verified " : "",
 			    done->bytes ? output_size(cli, size, (int64_t)done->bytes) : "",
 			    output_size(cli, unused, (int64_t)done->unused_bytes));
 		if (!done->errors)
 			(void)printf("The repository is clean\n");
 	}
-	return done->errors ? err_set(err, ECORRUPT, "found %s", output_count(count, (int64_t)done->errors, "error")) : 0;
+	return done->errors ? err_set(err, ECORRUPT, "found %s", output_count(count, (int64_t)done->errors, "error"))
+			    : 0;
 }
 
 /* --- forget --- */
@@ -102,8 +107,10 @@ const struct args_option repo_forget_options[] = {
 
 static int policy_get(const struct args *args, struct forget_policy *ret, bool *ret_any, struct err *err)
 {
-	const char *const names[] = {"keep-last", "keep-hourly", "keep-daily", "keep-weekly", "keep-monthly", "keep-yearly"};
-	unsigned *const fields[] = {&ret->last, &ret->each[0], &ret->each[1], &ret->each[2], &ret->each[3], &ret->each[4]};
+	const char *const names[] = {"keep-last",   "keep-hourly",  "keep-daily",
+				     "keep-weekly", "keep-monthly", "keep-yearly"};
+	unsigned *const fields[] = {&ret->last,    &ret->each[0], &ret->each[1],
+				    &ret->each[2], &ret->each[3], &ret->each[4]};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		const char *value = args_value(args, names[i]);
@@ -117,7 +124,8 @@ static int policy_get(const struct args *args, struct forget_policy *ret, bool *
 			return err_set(err, EUSAGE, "--%s takes a number, not '%s'", names[i], value);
 	}
 	if (*ret_any && !ret->last && !ret->each[0] && !ret->each[1] && !ret->each[2] && !ret->each[3] && !ret->each[4])
-		return err_set(err, EINVAL, "a policy that keeps nothing would forget everything: name the snapshots instead");
+		return err_set(err, EINVAL,
+			       "a policy that keeps nothing would forget everything: name the snapshots instead");
 	return 0;
 }
 
@@ -143,8 +151,8 @@ static int keep_but_named(const struct args *args, const struct repo_entry *list
 	return 0;
 }
 
-static int forget_these(struct cli *cli, const struct args *args, struct repo *r, const struct repo_entry *list, size_t n,
-			const bool *keep, struct err *err)
+static int forget_these(struct cli *cli, const struct args *args, struct repo *r, const struct repo_entry *list,
+			size_t n, const bool *keep, struct err *err)
 {
 	bool dry = args_has(args, "dry-run");
 	json_auto_t *forgotten = json_array();
@@ -255,18 +263,19 @@ int repo_prune_run(struct cli *cli, const struct args *args, struct err *err)
 	if (rc < 0)
 		return rc;
 	if (cli->flags & CLI_JSON) {
-		json_auto_t *answer = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "packs", (json_int_t)done->packs, "bytes",
-						(json_int_t)done->bytes, "deleted_packs", (json_int_t)done->deleted_packs,
-						"deleted_bytes", (json_int_t)done->deleted_bytes, "quarantined_packs",
-						(json_int_t)done->quarantined_packs, "quarantined_bytes",
-						(json_int_t)done->quarantined_bytes, "rescued_packs", (json_int_t)done->rescued_packs,
-						"copied_bytes", (json_int_t)done->copied_bytes);
+		json_auto_t *answer = json_pack(
+			"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "packs", (json_int_t)done->packs, "bytes",
+			(json_int_t)done->bytes, "deleted_packs", (json_int_t)done->deleted_packs, "deleted_bytes",
+			(json_int_t)done->deleted_bytes, "quarantined_packs", (json_int_t)done->quarantined_packs,
+			"quarantined_bytes", (json_int_t)done->quarantined_bytes, "rescued_packs",
+			(json_int_t)done->rescued_packs, "copied_bytes", (json_int_t)done->copied_bytes);
 
 		output_json(answer);
 		return 0;
 	}
 	(void)printf("%s %s in %llu packs; %s in %llu packs set aside\n", p.dry_run ? "Would delete" : "Deleted",
 		     output_size(cli, deleted, (int64_t)done->deleted_bytes), (unsigned long long)done->deleted_packs,
-		     output_size(cli, waiting, (int64_t)done->quarantined_bytes), (unsigned long long)done->quarantined_packs);
+		     output_size(cli, waiting, (int64_t)done->quarantined_bytes),
+		     (unsigned long long)done->quarantined_packs);
 	return 0;
 }

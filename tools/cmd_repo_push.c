@@ -17,9 +17,9 @@ static void print_done(const struct cli *cli, const json_t *s, const char *verb)
 		(void)printf("%s@%s: there already\n", api_str(s, "volume"), api_str(s, "snapshot"));
 		return;
 	}
-	(void)printf("%s@%s: %s %s for %s of new content; %s deduplicated; %s, %s\n", api_str(s, "volume"), api_str(s, "snapshot"), verb,
-		     output_size(cli, sent, api_int(s, "sent")), output_size(cli, fresh, api_int(s, "fresh")),
-		     output_size(cli, dedup, api_int(s, "deduplicated")),
+	(void)printf("%s@%s: %s %s for %s of new content; %s deduplicated; %s, %s\n", api_str(s, "volume"),
+		     api_str(s, "snapshot"), verb, output_size(cli, sent, api_int(s, "sent")),
+		     output_size(cli, fresh, api_int(s, "fresh")), output_size(cli, dedup, api_int(s, "deduplicated")),
 		     json_is_true(json_object_get(s, "incremental")) ? "what changed" : "everything looked at",
 		     format_micros(took, (uint64_t)api_int(s, "us")));
 }
@@ -36,16 +36,17 @@ static int all_snapshots(struct cli *cli, bool each, json_t *list, struct err *e
 
 	if (rc < 0)
 		return rc;
-	json_array_foreach(json_object_get(answer, "snapshots"), i, s) {
-		json_t *one = json_pack("{s:O,s:O}", "volume", json_object_get(s, "volume"), "name", json_object_get(s, "name"));
+	json_array_foreach(json_object_get(answer, "snapshots"), i, s)
+	{
+		json_t *one = json_pack("{s:O,s:O}", "volume", json_object_get(s, "volume"), "name",
+					json_object_get(s, "name"));
 
 		if (each)
 			(void)json_array_append_new(list, one);
 		else
 			(void)json_object_set_new(newest, api_str(s, "volume"), one);
 	}
-	json_object_foreach(newest, volume, s)
-		(void)json_array_append(list, s);
+	json_object_foreach(newest, volume, s)(void) json_array_append(list, s);
 	return json_array_size(list) ? 0 : err_set(err, ENOENT, "there are no snapshots to push");
 }
 
@@ -72,7 +73,8 @@ static int push_run(struct cli *cli, const struct args *args, struct err *err)
 	for (int w = 0; w + 1 < args->n_words && rc == 0; w++) {
 		rc = name_split_snapshot(args->words[w], &name, err);
 		if (rc == 0)
-			(void)json_array_append_new(list, json_pack("{s:s,s:s}", "volume", name.volume, "name", name.snapshot));
+			(void)json_array_append_new(
+				list, json_pack("{s:s,s:s}", "volume", name.volume, "name", name.snapshot));
 	}
 	if (rc == 0 && all)
 		rc = all_snapshots(cli, args_has(args, "new"), list, err);
@@ -88,7 +90,8 @@ static int push_run(struct cli *cli, const struct args *args, struct err *err)
 		rc = job_wait(cli, "Pushing", answer, &result, NULL, err);
 	if (rc < 0)
 		return rc;
-	json_array_foreach(json_object_get(result, "snapshots"), i, s) {
+	json_array_foreach(json_object_get(result, "snapshots"), i, s)
+	{
 		if (cli->flags & CLI_JSON)
 			output_json(s);
 		else if (!(cli->flags & CLI_QUIET))
@@ -143,7 +146,8 @@ const struct command cmd_push = {
 	.fn = push_run,
 	.synopsis = "VOL@SNAP… REPO\n--all [--new] REPO",
 	.help = "send snapshots to a repository",
-	.details = "What the repository has is not sent again. From the second push of a volume on only what changed since the last\n"
+	.details = "What the repository has is not sent again. From the second push of a volume on only what changed "
+		   "since the last\n"
 		   "one is looked at, whatever the volume's size.",
 	.options = push_options,
 	.also = "backup upload",
@@ -156,7 +160,8 @@ const struct command cmd_pull = {
 	.fn = pull_run,
 	.synopsis = "REPO VOL@SNAP [NEW]",
 	.help = "get a snapshot from a repository",
-	.details = "It becomes a snapshot of the volume of that name, whose present content is not touched; without such a volume, one\n"
+	.details = "It becomes a snapshot of the volume of that name, whose present content is not touched; without "
+		   "such a volume, one\n"
 		   "is made. With NEW it becomes a new volume.",
 	.options = pull_options,
 	.also = "download fetch",

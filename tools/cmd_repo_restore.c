@@ -41,20 +41,22 @@ static int restore_run(struct cli *cli, const struct args *args, struct err *err
 	if (rc < 0)
 		return rc;
 	if (cli->flags & CLI_JSON) {
-		json_auto_t *answer = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "files", (json_int_t)done->files, "directories",
-						(json_int_t)done->directories, "others", (json_int_t)done->others, "bytes",
-						(json_int_t)done->bytes, "received", (json_int_t)atomic_load(&w.progress.sent), "unset",
+		json_auto_t *answer = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "files", (json_int_t)done->files,
+						"directories", (json_int_t)done->directories, "others",
+						(json_int_t)done->others, "bytes", (json_int_t)done->bytes, "received",
+						(json_int_t)atomic_load(&w.progress.sent), "unset",
 						(json_int_t)done->unset);
 
 		output_json(answer);
 		return 0;
 	}
-	output_note(cli, "Restored %llu files and %llu folders, %s, from %s of the repository", (unsigned long long)done->files,
-		    (unsigned long long)done->directories, output_size(cli, size, (int64_t)done->bytes),
+	output_note(cli, "Restored %llu files and %llu folders, %s, from %s of the repository",
+		    (unsigned long long)done->files, (unsigned long long)done->directories,
+		    output_size(cli, size, (int64_t)done->bytes),
 		    output_size(cli, got, (int64_t)atomic_load(&w.progress.sent)));
 	if (done->unset)
-		output_note(cli, "%llu owners or attributes could not be set here, the first: %s", (unsigned long long)done->unset,
-			    done->unset_first);
+		output_note(cli, "%llu owners or attributes could not be set here, the first: %s",
+			    (unsigned long long)done->unset, done->unset_first);
 	return 0;
 }
 
@@ -65,7 +67,8 @@ const struct command cmd_restore = {
 	.fn = restore_run,
 	.synopsis = "REPO VOL@SNAP PATH DEST",
 	.help = "get a file or folder of a snapshot from a repository",
-	.details = "PATH is inside the volume, '/' for all of it. DEST is a new name, or an empty folder. Nothing else of the snapshot is\n"
+	.details = "PATH is inside the volume, '/' for all of it. DEST is a new name, or an empty folder. Nothing else "
+		   "of the snapshot is\n"
 		   "read. Needs no daemon.",
 	.options = restore_options,
 	.also = "extract",

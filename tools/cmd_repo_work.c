@@ -24,8 +24,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int repo_work(struct cli *cli, const char *label, struct repo_progress *p, int (*fn)(void *arg, struct err *err), void *arg,
-	      struct err *err)
+int repo_work(struct cli *cli, const char *label, struct repo_progress *p, int (*fn)(void *arg, struct err *err),
+	      void *arg, struct err *err)
 {
 	struct work w = {.fn = fn, .arg = arg, .err = err};
 	struct progress bar;

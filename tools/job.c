@@ -43,7 +43,8 @@ static int wait_end(struct cli *cli, const char *label, json_t **job, struct err
 		if (strcmp(api_str(*job, "state"), "running") != 0)
 			break;
 		if (api_int(*job, "bytes"))
-			progress_moved(&bar, json_number_value(json_object_get(*job, "progress")), api_int(*job, "bytes"));
+			progress_moved(&bar, json_number_value(json_object_get(*job, "progress")),
+				       api_int(*job, "bytes"));
 		else
 			progress_set(&bar, json_number_value(json_object_get(*job, "progress")));
 		(void)nanosleep(&(struct timespec){.tv_nsec = poll_ms * 1000000L}, NULL);
@@ -58,7 +59,8 @@ static int wait_end(struct cli *cli, const char *label, json_t **job, struct err
 	return rc;
 }
 
-int job_wait(struct cli *cli, const char *label, const json_t *answer, json_t **ret, json_t **ret_messages, struct err *err)
+int job_wait(struct cli *cli, const char *label, const json_t *answer, json_t **ret, json_t **ret_messages,
+	     struct err *err)
 {
 	json_auto_t *job = json_incref(json_object_get(answer, "job"));
 	const json_t *error;
@@ -68,7 +70,8 @@ int job_wait(struct cli *cli, const char *label, const json_t *answer, json_t **
 		return rc;
 	if (strcmp(api_str(job, "state"), "done") != 0) {
 		error = json_object_get(job, "error");
-		err_set(err, EIO, "%s", *api_str(error, "message") ? api_str(error, "message") : "the work did not come to its end");
+		err_set(err, EIO, "%s",
+			*api_str(error, "message") ? api_str(error, "message") : "the work did not come to its end");
 		err_hint(err, "%s", api_str(error, "hint"));
 		return -EIO;
 	}

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int backend_open(const char *url, const struct backend_access *access, unsigned flags, struct backend **ret, struct err *err)
+int backend_open(const char *url, const struct backend_access *access, unsigned flags, struct backend **ret,
+		 struct err *err)
 {
 	if (!*url)
 		return err_set(err, EINVAL, "the repository's address is empty");
@@ -34,6 +35,6 @@ bool backend_key_valid(const char *key)
 {
 	size_t len = strlen(key);
 
-	return len && len <= BACKEND_KEY_MAX && strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789/") == len && *key != '/' &&
-	       !strstr(key, "//") && key[len - 1] != '/';
+	return len && len <= BACKEND_KEY_MAX && strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789/") == len &&
+	       *key != '/' && !strstr(key, "//") && key[len - 1] != '/';
 }

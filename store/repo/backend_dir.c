@@ -1,7 +1,7 @@
 /* A repository in a directory: local, or mounted from elsewhere (NFS, CephFS, GlusterFS).
  *
- * An object is written to tmp/, synced, then renamed to its key, and the folder synced. What an interrupted push leaves in tmp/ is removed by
- * the next writer that finds it more than a day old. */
+ * An object is written to tmp/, synced, then renamed to its key, and the folder synced. What an interrupted push leaves
+ * in tmp/ is removed by the next writer that finds it more than a day old. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -37,7 +37,8 @@ static int failed(struct backend *b, int ret, const char *doing, const char *key
 	if (ret == -EACCES || ret == -EPERM)
 		err_hint(err, "this user may not do that there: check the owner and mode of %s", b->where);
 	else if (ret == -ENOSPC || ret == -EDQUOT)
-		err_hint(err, "make room there, or 'varve repo forget' and 'varve repo prune', then push again: it goes on where it stopped");
+		err_hint(err, "make room there, or 'varve repo forget' and 'varve repo prune', then push again: it "
+			      "goes on where it stopped");
 	return ret;
 }
 
@@ -54,8 +55,8 @@ static int dir_get(struct backend *b, const char *key, uint64_t off, size_t len,
 	if (len == SIZE_MAX)
 		len = (uint64_t)st.st_size > off ? (size_t)((uint64_t)st.st_size - off) : 0;
 	if (off + len > (uint64_t)st.st_size || len > BACKEND_OBJECT_MAX)
-		return err_set(err, ECORRUPT, "%s in the repository %s is %lld bytes long, too short or too long", key, b->where,
-			       (long long)st.st_size);
+		return err_set(err, ECORRUPT, "%s in the repository %s is %lld bytes long, too short or too long", key,
+			       b->where, (long long)st.st_size);
 	r = buf_reserve(ret, len);
 	if (!r)
 		r = io_pread(IO_SMALL, fd, ret->data + ret->len, len, (off_t)off);
@@ -121,7 +122,8 @@ static int dir_put(struct backend *b, const char *key, const void *data, size_t 
 	char tmp[64];
 	int r = mkdirat(d->fd, "tmp", 0700) < 0 && errno != EEXIST ? -errno : 0;
 
-	(void)snprintf(tmp, sizeof tmp, "tmp/%016llx%u", (unsigned long long)d->random, atomic_fetch_add(&d->serial, 1));
+	(void)snprintf(tmp, sizeof tmp, "tmp/%016llx%u", (unsigned long long)d->random,
+		       atomic_fetch_add(&d->serial, 1));
 	if (!r)
 		r = write_object(d, tmp, key, data, len);
 	return r ? failed(b, r, "writing", key, err) : 0;
@@ -177,7 +179,8 @@ static int list_folder(const struct listing *l, const char *folder)
 	return ret;
 }
 
-static int dir_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size), void *arg, struct err *err)
+static int dir_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size),
+		    void *arg, struct err *err)
 {
 	struct listing l = {b, fn, arg, err};
 

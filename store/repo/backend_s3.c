@@ -1,6 +1,6 @@
-/* A repository in S3-compatible object storage, through libcurl, which signs (AWS_SIGV4). Queries are written in the order in which they
- * are signed. What fails for the moment (a connection, 5xx, 429, an answer cut short) is tried again with growing pauses; every request may
- * be carried out twice without harm. */
+/* A repository in S3-compatible object storage, through libcurl, which signs (AWS_SIGV4). Queries are written in the
+ * order in which they are signed. What fails for the moment (a connection, 5xx, 429, an answer cut short) is tried
+ * again with growing pauses; every request may be carried out twice without harm. */
 #include <curl/curl.h>
 #include <pthread.h>
 #include <sodium.h>
@@ -97,7 +97,8 @@ static void set_up(struct s3_backend *s, CURL *c, const struct request *q, struc
 	char url[URL_MAX];
 
 	curl_easy_reset(c);
-	(void)snprintf(url, sizeof url, "%s/%s%s%s%s", s->base, *q->key ? s->prefix : "", q->key, *q->query ? "?" : "", q->query);
+	(void)snprintf(url, sizeof url, "%s/%s%s%s%s", s->base, *q->key ? s->prefix : "", q->key, *q->query ? "?" : "",
+		       q->query);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, q->method);
 	if (q->data || !strcmp(q->method, "PUT") || !strcmp(q->method, "POST")) {
@@ -146,8 +147,8 @@ static bool worth_trying_again(CURLcode code, long status)
 {
 	if (code == CURLE_OK)
 		return status >= 500 || status == 429 || status == 408;
-	return code != CURLE_URL_MALFORMAT && code != CURLE_UNSUPPORTED_PROTOCOL && code != CURLE_PEER_FAILED_VERIFICATION &&
-	       code != CURLE_OUT_OF_MEMORY;
+	return code != CURLE_URL_MALFORMAT && code != CURLE_UNSUPPORTED_PROTOCOL &&
+	       code != CURLE_PEER_FAILED_VERIFICATION && code != CURLE_OUT_OF_MEMORY;
 }
 
 static void pause_before(unsigned attempt)
@@ -160,23 +161,31 @@ static void pause_before(unsigned attempt)
 	(void)nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
-static int explain(struct s3_backend *s, const struct request *q, CURLcode code, const struct answer *a, struct err *err)
+static int explain(struct s3_backend *s, const struct request *q, CURLcode code, const struct answer *a,
+		   struct err *err)
 {
 	const char *what = *q->key ? q->key : "the listing";
 	char said[256] = "";
 
 	if (code != CURLE_OK)
-		return err_set(err, code == CURLE_OUT_OF_MEMORY ? ENOMEM : EIO, "%s %s of the repository %s: %s", q->method, what, s->b.where,
-			       curl_easy_strerror(code));
+		return err_set(err, code == CURLE_OUT_OF_MEMORY ? ENOMEM : EIO, "%s %s of the repository %s: %s",
+			       q->method, what, s->b.where, curl_easy_strerror(code));
 	if (a->body.len)
 		(void)(s3_element((char *)a->body.data, a->body.len, "Message", said, sizeof said - 1) ||
 		       s3_element((char *)a->body.data, a->body.len, "Code", said, sizeof said - 1));
-	if (a->status == 404 && *q->key && !memmem(a->body.data ? a->body.data : (uint8_t *)"", a->body.len, "NoSuchBucket", 12))
+	if (a->status == 404 && *q->key &&
+	    !memmem(a->body.data ? a->body.data : (uint8_t *)"", a->body.len, "NoSuchBucket", 12))
 		return err_set(err, ENOENT, "the repository %s has no %s", s->b.where, what);
-	(void)err_set(err, a->status == 403 ? EACCES : a->status == 404 ? ENOENT : a->status == 507 ? ENOSPC : EIO,
-		      "%s %s of the repository %s: HTTP %ld%s%s", q->method, what, s->b.where, a->status, *said ? ", " : "", said);
+	(void)err_set(err,
+		      a->status == 403   ? EACCES
+		      : a->status == 404 ? ENOENT
+		      : a->status == 507 ? ENOSPC
+					 : EIO,
+		      "%s %s of the repository %s: HTTP %ld%s%s", q->method, what, s->b.where, a->status,
+		      *said ? ", " : "", said);
 	if (a->status == 403)
-		err_hint(err, "check the access key and secret (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and the region");
+		err_hint(err,
+			 "check the access key and secret (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and the region");
 	if (a->status == 404)
 		err_hint(err, "the bucket has to be made first");
 	return err ? -err->code : -EIO;
@@ -223,7 +232,8 @@ static int s3_get(struct backend *b, const char *key, uint64_t off, size_t len, 
 	if (len == SIZE_MAX)
 		(void)snprintf(range, sizeof range, "%llu-", (unsigned long long)off);
 	else
-		(void)snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)off, (unsigned long long)(off + len - 1));
+		(void)snprintf(range, sizeof range, "%llu-%llu", (unsigned long long)off,
+			       (unsigned long long)(off + len - 1));
 	bad = perform(self(b), &q, &a, err);
 	if (!bad && q.range && a.status != 206)
 		bad = err_set(err, EIO, "the repository %s does not give parts of objects", b->where);
@@ -235,8 +245,8 @@ static int s3_get(struct backend *b, const char *key, uint64_t off, size_t len, 
 	return bad;
 }
 
-static int put_parts(struct s3_backend *s, const char *key, const char *id, const uint8_t *data, size_t len, struct buf *list,
-		     struct err *err)
+static int put_parts(struct s3_backend *s, const char *key, const char *id, const uint8_t *data, size_t len,
+		     struct buf *list, struct err *err)
 {
 	char query[S3_TOKEN_MAX + 64], line[256];
 	int bad = buf_add(list, "<CompleteMultipartUpload>", 25);
@@ -251,7 +261,8 @@ static int put_parts(struct s3_backend *s, const char *key, const char *id, cons
 		buf_free(&a.body);
 		if (bad)
 			return bad;
-		(void)snprintf(line, sizeof line, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", part, a.etag);
+		(void)snprintf(line, sizeof line, "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag></Part>", part,
+			       a.etag);
 		bad = buf_add(list, line, strlen(line));
 		data += n;
 		len -= n;
@@ -339,7 +350,8 @@ static int take_key(void *arg, const char *key, uint64_t size)
 	return p->fn(p->arg, key + n, size);
 }
 
-static int s3_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size), void *arg, struct err *err)
+static int s3_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size),
+		   void *arg, struct err *err)
 {
 	struct page page = {self(b), fn, arg};
 	char next[S3_TOKEN_MAX + 1] = "", query[URL_MAX / 2], whole[URL_MAX / 4];
@@ -348,19 +360,22 @@ static int s3_list(struct backend *b, const char *prefix, int (*fn)(void *arg, c
 
 	(void)snprintf(whole, sizeof whole, "%s%s", self(b)->prefix, prefix);
 	do {
-		char *escaped = curl_easy_escape(NULL, whole, 0), *token = *next ? curl_easy_escape(NULL, next, 0) : NULL;
+		char *escaped = curl_easy_escape(NULL, whole, 0),
+		     *token = *next ? curl_easy_escape(NULL, next, 0) : NULL;
 		struct answer a = {0};
 		int parsed;
 
-		(void)snprintf(query, sizeof query, "%s%s%slist-type=2&prefix=%s", token ? "continuation-token=" : "", token ? token : "",
-			       token ? "&" : "", escaped ? escaped : "");
+		(void)snprintf(query, sizeof query, "%s%s%slist-type=2&prefix=%s", token ? "continuation-token=" : "",
+			       token ? token : "", token ? "&" : "", escaped ? escaped : "");
 		curl_free(escaped);
 		curl_free(token);
 		bad = perform(page.s, &q, &a, err);
 		if (!bad) {
-			parsed = s3_list_parse(a.body.data ? (char *)a.body.data : "", a.body.len, take_key, &page, next);
+			parsed = s3_list_parse(a.body.data ? (char *)a.body.data : "", a.body.len, take_key, &page,
+					       next);
 			if (parsed == -ECORRUPT && err && !err->code)
-				parsed = err_set(err, EIO, "the repository %s answers a listing that is not whole", b->where);
+				parsed = err_set(err, EIO, "the repository %s answers a listing that is not whole",
+						 b->where);
 			bad = parsed;
 		}
 		buf_free(&a.body);
@@ -422,7 +437,10 @@ static int parse_url(const char *url, struct address *ret, struct err *err)
 	const struct {
 		const char *name;
 		char **to;
-	} keys[] = {{"endpoint", &ret->endpoint}, {"region", &ret->region}, {"style", &ret->style}, {"timeout", &ret->timeout}};
+	} keys[] = {{"endpoint", &ret->endpoint},
+		    {"region", &ret->region},
+		    {"style", &ret->style},
+		    {"timeout", &ret->timeout}};
 
 	if (!copy)
 		return err_set(err, ENOMEM, "out of memory");
@@ -434,7 +452,8 @@ static int parse_url(const char *url, struct address *ret, struct err *err)
 	end = slash ? slash + strlen(slash) : NULL;
 	while (end && end > slash && end[-1] == '/')
 		*--end = 0;
-	for (char *save = NULL, *part = query ? strtok_r(query, "&", &save) : NULL; part; part = strtok_r(NULL, "&", &save)) {
+	for (char *save = NULL, *part = query ? strtok_r(query, "&", &save) : NULL; part;
+	     part = strtok_r(NULL, "&", &save)) {
 		char *value = strchr(part, '=');
 		size_t i = 0;
 
@@ -443,12 +462,14 @@ static int parse_url(const char *url, struct address *ret, struct err *err)
 		while (i < 4 && strcmp(part, keys[i].name) != 0)
 			i++;
 		if (i == 4 || !value)
-			return err_set(err, EINVAL, "'%s' is not known in an s3 address: endpoint, region, style, timeout", part);
+			return err_set(err, EINVAL,
+				       "'%s' is not known in an s3 address: endpoint, region, style, timeout", part);
 		free(*keys[i].to);
 		*keys[i].to = strdup(value);
 	}
 	if (!*copy || strspn(copy, "abcdefghijklmnopqrstuvwxyz0123456789.-") != strlen(copy) ||
-	    (slash && strspn(slash, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") != strlen(slash)))
+	    (slash &&
+	     strspn(slash, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/") != strlen(slash)))
 		return err_set(err, EINVAL, "'%s' is not an address: s3://bucket/prefix?endpoint=URL", url);
 	ret->bucket = strdup(copy);
 	if (!slash || !*slash)
@@ -469,7 +490,8 @@ static int make_base(struct s3_backend *s, const struct address *a, const char *
 	else if (!a->endpoint)
 		n = asprintf(&s->base, "https://s3.%s.amazonaws.com/%s", region, a->bucket);
 	else if (virtual_host && scheme_end)
-		n = asprintf(&s->base, "%.*s://%s.%s", (int)(scheme_end - a->endpoint), a->endpoint, a->bucket, scheme_end + 3);
+		n = asprintf(&s->base, "%.*s://%s.%s", (int)(scheme_end - a->endpoint), a->endpoint, a->bucket,
+			     scheme_end + 3);
 	else
 		n = asprintf(&s->base, "%s%s/%s", scheme_end ? "" : "https://", a->endpoint, a->bucket);
 	if (n < 0)

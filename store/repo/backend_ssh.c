@@ -1,6 +1,6 @@
-/* A repository on another host: `ssh HOST varve serve --stdio PATH`, one request at a time over its stdin and stdout. A connection that
- * breaks is made again, once for each request: requests may be carried out twice without harm. What ssh says on stderr is what the error
- * says. */
+/* A repository on another host: `ssh HOST varve serve --stdio PATH`, one request at a time over its stdin and stdout. A
+ * connection that breaks is made again, once for each request: requests may be carried out twice without harm. What ssh
+ * says on stderr is what the error says. */
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -27,7 +27,7 @@ extern char **environ;
 
 struct ssh_backend {
 	struct backend b;
-	char *command;    /* "ssh", or what stands for it, for sh */
+	char *command;              /* "ssh", or what stands for it, for sh */
 	char *host, *port, *remote; /* remote: what the far side runs */
 	unsigned flags;
 	pthread_mutex_t lock; /* what follows */
@@ -90,7 +90,8 @@ static int broken(struct ssh_backend *s, int ret, struct err *err)
 	(void)shutdown(s->in, SHUT_WR);
 	reap(s, END_WAIT_MS);
 	complaint(s, said);
-	(void)err_set(err, ret == -EPIPE ? ECONNRESET : -ret, "the connection to %s broke: %s", s->b.where, *said ? said : err_name(-ret));
+	(void)err_set(err, ret == -EPIPE ? ECONNRESET : -ret, "the connection to %s broke: %s", s->b.where,
+		      *said ? said : err_name(-ret));
 	err_hint(err, "'ssh %s varve version' should print a version there", s->host);
 	return err ? -err->code : ret;
 }
@@ -161,7 +162,8 @@ static int next_reply(struct ssh_backend *s, enum wire_status *ret_status)
 	return bad;
 }
 
-/* Sends what s->request has, reads one reply; 0 with its status in *ret_status and the payload in s->reply from byte 1 on. */
+/* Sends what s->request has, reads one reply; 0 with its status in *ret_status and the payload in s->reply from byte 1
+ * on. */
 static int exchange(struct ssh_backend *s, enum wire_status *ret_status)
 {
 	int bad = wire_write(s->in, &s->request);
@@ -232,7 +234,9 @@ static int call(struct ssh_backend *s, const struct wire_request *q, struct list
 			bad = wire_items_parse(s->reply.data + 1, s->reply.len - 1, l->fn, l->arg);
 			if (bad) {
 				hang_up(s); /* the rest of the listing is on its way */
-				return bad == -ECORRUPT ? err_set(err, EPROTO, "%s lists what varve does not understand", s->b.where) : bad;
+				return bad == -ECORRUPT ? err_set(err, EPROTO,
+								  "%s lists what varve does not understand", s->b.where)
+							: bad;
 			}
 			bad = next_reply(s, &status);
 		}
@@ -298,7 +302,8 @@ static int collect(void *arg, const char *key, uint64_t size)
 	return wire_item_add(&((struct collected *)arg)->items, key, size);
 }
 
-static int ssh_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size), void *arg, struct err *err)
+static int ssh_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size),
+		    void *arg, struct err *err)
 {
 	struct wire_request q = {.op = WIRE_LIST};
 	struct collected c = {{0}};
@@ -358,7 +363,8 @@ static char *quote(const char *text)
 /* ssh://[user@]host[:port]/path[?command=VARVE] */
 static int parse_url(struct ssh_backend *s, const char *url, struct err *err)
 {
-	const char *host = url + strlen("ssh://"), *slash = strchr(host, '/'), *query = slash ? strchr(slash, '?') : NULL;
+	const char *host = url + strlen("ssh://"), *slash = strchr(host, '/'),
+		   *query = slash ? strchr(slash, '?') : NULL;
 	AUTO_FREE char *path = slash ? strndup(slash, query ? (size_t)(query - slash) : strlen(slash)) : NULL;
 	AUTO_FREE char *quoted = path ? quote(path) : NULL;
 	const char *varve = query && !strncmp(query, "?command=", 9) ? query + 9 : "varve";
@@ -379,7 +385,8 @@ static int parse_url(struct ssh_backend *s, const char *url, struct err *err)
 	return s->host && s->port && s->remote ? 0 : err_set(err, ENOMEM, "out of memory");
 }
 
-int backend_ssh_open(const char *url, const struct backend_access *access, unsigned flags, struct backend **ret, struct err *err)
+int backend_ssh_open(const char *url, const struct backend_access *access, unsigned flags, struct backend **ret,
+		     struct err *err)
 {
 	struct ssh_backend *s = calloc(1, sizeof *s);
 	int bad;
@@ -393,7 +400,8 @@ int backend_ssh_open(const char *url, const struct backend_access *access, unsig
 	s->command = strdup(access->ssh_command ? access->ssh_command : "ssh");
 	s->complaints = memfd_create("ssh", MFD_CLOEXEC);
 	(void)pthread_mutex_init(&s->lock, NULL);
-	bad = s->b.where && s->command && s->complaints >= 0 ? parse_url(s, url, err) : err_set(err, ENOMEM, "out of memory");
+	bad = s->b.where && s->command && s->complaints >= 0 ? parse_url(s, url, err)
+							     : err_set(err, ENOMEM, "out of memory");
 	if (!bad)
 		bad = connect_ssh(s, err);
 	if (bad) {

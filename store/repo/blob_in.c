@@ -92,7 +92,8 @@ static bool from_window(struct blob_in *in, const struct blob_place *at, struct 
 	for (size_t i = 0; i < WINDOWS; i++) {
 		struct window *w = &in->windows[i];
 
-		if (!w->bytes || w->pack != at->pack || at->off < w->off || at->off + at->blob.stored_len > w->off + w->len)
+		if (!w->bytes || w->pack != at->pack || at->off < w->off ||
+		    at->off + at->blob.stored_len > w->off + w->len)
 			continue;
 		w->used = ++in->clock;
 		return !buf_add(ret, w->bytes + (at->off - w->off), at->blob.stored_len);
@@ -170,8 +171,8 @@ static void keep_content(struct blob_in *in, const struct repo_name *name, const
 	*oldest = (struct content){*name, ++in->clock, len, copy};
 }
 
-static int get(struct blob_in *in, struct codec *codec, const struct repo_name *name, enum repo_type type, unsigned depth, void *out,
-	       size_t *ret_len, struct err *err)
+static int get(struct blob_in *in, struct codec *codec, const struct repo_name *name, enum repo_type type,
+	       unsigned depth, void *out, size_t *ret_len, struct err *err)
 {
 	AUTO_FREE uint8_t *base = NULL;
 	char key[BACKEND_KEY_MAX + 1], hex[REPO_HEX_LEN];
@@ -182,10 +183,12 @@ static int get(struct blob_in *in, struct codec *codec, const struct repo_name *
 
 	repo_name_hex(name, hex);
 	if (!blob_index_find(in->r->index, name, &at) || at.pack == BLOB_PACK_PENDING || at.blob.type != type)
-		return err_set(err, ECORRUPT, "the repository %s has lost the %s %s", in->r->be->where, type == REPO_NODE ? "node" : "chunk", hex);
+		return err_set(err, ECORRUPT, "the repository %s has lost the %s %s", in->r->be->where,
+			       type == REPO_NODE ? "node" : "chunk", hex);
 	if (at.blob.codec == CODEC_DELTA) {
 		if (depth > 4 * BLOB_DELTA_DEPTH_MAX)
-			return err_set(err, ECORRUPT, "the chunk %s of the repository %s leads to itself", hex, in->r->be->where);
+			return err_set(err, ECORRUPT, "the chunk %s of the repository %s leads to itself", hex,
+				       in->r->be->where);
 		base = malloc(REPO_BLOB_RAW_MAX);
 		if (!base)
 			return err_set(err, ENOMEM, "out of memory");
@@ -201,8 +204,8 @@ static int get(struct blob_in *in, struct codec *codec, const struct repo_name *
 		bad = codec_open(codec, &in->r->keys, &at.blob, sealed.data, base, base_len, out);
 		repo_object_key(REPO_PACK, &at.pack_name, key);
 		if (bad)
-			bad = err_set(err, -bad, "%s in the repository %s is damaged: the %s %s at %u does not verify", key, in->r->be->where,
-				      type == REPO_NODE ? "node" : "chunk", hex, at.off);
+			bad = err_set(err, -bad, "%s in the repository %s is damaged: the %s %s at %u does not verify",
+				      key, in->r->be->where, type == REPO_NODE ? "node" : "chunk", hex, at.off);
 	}
 	if (!bad)
 		*ret_len = at.blob.raw_len;
@@ -210,7 +213,8 @@ static int get(struct blob_in *in, struct codec *codec, const struct repo_name *
 	return bad;
 }
 
-int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len, struct err *err)
+int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len,
+		struct err *err)
 {
 	struct codec *codec;
 	int bad;

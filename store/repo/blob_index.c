@@ -1,5 +1,5 @@
-/* Records in an array, each pack's together; a hash table over names that points to one record each: of several copies of a blob the one
- * that came first. */
+/* Records in an array, each pack's together; a hash table over names that points to one record each: of several copies
+ * of a blob the one that came first. */
 #include "store/repo/blob_index.h"
 
 #include <errno.h>
@@ -212,7 +212,8 @@ static int add_pack(struct blob_index *ix, const struct repo_name *pack, unsigne
 	return 0;
 }
 
-int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, const struct repo_table *table, unsigned flags)
+int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, const struct repo_table *table,
+			unsigned flags)
 {
 	struct record rec;
 	uint32_t off = PACK_HEADER_LEN;

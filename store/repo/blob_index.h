@@ -1,4 +1,5 @@
-/* Which blob is in which pack, in memory: what all index objects of a repository say. Any thread; one lock, which is a leaf. */
+/* Which blob is in which pack, in memory: what all index objects of a repository say. Any thread; one lock, which is a
+ * leaf. */
 #ifndef VARVE_REPO_BLOB_INDEX_H
 #define VARVE_REPO_BLOB_INDEX_H
 
@@ -32,13 +33,15 @@ struct blob_pack {
 int blob_index_new(struct blob_index **ret);
 void blob_index_free(struct blob_index *ix);
 
-/* A pack and its blobs, in their order; one that is known already is left out. Quarantined packs are added after all others. */
-int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, const struct repo_table *table, unsigned flags);
+/* A pack and its blobs, in their order; one that is known already is left out. Quarantined packs are added after all
+ * others. */
+int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, const struct repo_table *table,
+			unsigned flags);
 bool blob_index_has_pack(struct blob_index *ix, const struct repo_name *pack);
 bool blob_index_find(struct blob_index *ix, const struct repo_name *name, struct blob_place *ret);
 
-/* For a push. True: the blob is there, or another thread is about to store it, and its pack is marked as used. False: the caller
- * has to store it, and it is entered as pending; an error -ENOMEM is *ret_err. */
+/* For a push. True: the blob is there, or another thread is about to store it, and its pack is marked as used. False:
+ * the caller has to store it, and it is entered as pending; an error -ENOMEM is *ret_err. */
 bool blob_index_claim(struct blob_index *ix, const struct repo_name *name, int *ret_err);
 /* Whether a push may build a delta upon this blob; the length of its chain otherwise. */
 bool blob_index_delta_base(struct blob_index *ix, const struct repo_name *name);

@@ -1,11 +1,12 @@
-/* From the id of a chunk of the store to its name in the repository. One thread changes it; any may look while none does. */
+/* From the id of a chunk of the store to its name in the repository. One thread changes it; any may look while none
+ * does. */
 #ifndef VARVE_REPO_CHUNK_MAP_H
 #define VARVE_REPO_CHUNK_MAP_H
 
 #include "store/repo/crypt.h"
 
 struct chunk_map_entry {
-	uint64_t id; /* 0: free */
+	uint64_t id;   /* 0: free */
 	uint64_t base; /* a chunk that it may be much like; 0: none */
 	struct repo_name name;
 	bool named;

@@ -55,8 +55,8 @@ static size_t compress(struct codec *c, uint8_t *out, const void *data, size_t l
 	return ZSTD_isError(n) || n >= len ? len : n;
 }
 
-int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data, size_t len, const void *base, size_t base_len,
-	       const struct repo_name *base_name, struct repo_blob *blob, const void **ret_sealed)
+int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data, size_t len, const void *base,
+	       size_t base_len, const struct repo_name *base_name, struct repo_blob *blob, const void **ret_sealed)
 {
 	size_t delta = base ? compress(c, c->plain[1], data, len, base, base_len) : len;
 	size_t n = delta < len / 8 ? len : compress(c, c->plain[0], data, len, NULL, 0);
@@ -81,8 +81,8 @@ int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data,
 	return 0;
 }
 
-int codec_open(struct codec *c, const struct crypt_keys *keys, const struct repo_blob *blob, const void *sealed, const void *base,
-	       size_t base_len, void *out)
+int codec_open(struct codec *c, const struct crypt_keys *keys, const struct repo_blob *blob, const void *sealed,
+	       const void *base, size_t base_len, void *out)
 {
 	size_t len = blob->stored_len - SEAL_OVERHEAD, n;
 	struct repo_name name;

@@ -36,7 +36,9 @@ void crypt_wipe(void *p, size_t len)
 
 void crypt_name(const struct crypt_keys *keys, enum repo_type type, const void *data, size_t len, struct repo_name *ret)
 {
-	const uint8_t *key = type == REPO_CHUNK ? keys->chunk_name : type == REPO_NODE ? keys->node_name : keys->object_name;
+	const uint8_t *key = type == REPO_CHUNK  ? keys->chunk_name
+			     : type == REPO_NODE ? keys->node_name
+						 : keys->object_name;
 
 	(void)crypto_generichash(ret->b, sizeof ret->b, data, len, key, 32);
 }
@@ -51,8 +53,8 @@ static void make_bound(uint8_t out[1 + REPO_NAME_LEN], enum repo_type type, cons
 }
 
 /* What stands in the place of nonce and tag when nothing is encrypted. */
-static void make_check(const struct crypt_keys *keys, const uint8_t bound[1 + REPO_NAME_LEN], const void *src, size_t len,
-		       uint8_t out[SEAL_OVERHEAD])
+static void make_check(const struct crypt_keys *keys, const uint8_t bound[1 + REPO_NAME_LEN], const void *src,
+		       size_t len, uint8_t out[SEAL_OVERHEAD])
 {
 	crypto_generichash_state st;
 
@@ -62,22 +64,24 @@ static void make_check(const struct crypt_keys *keys, const uint8_t bound[1 + RE
 	(void)crypto_generichash_final(&st, out, SEAL_OVERHEAD);
 }
 
-void crypt_seal(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src, size_t len, void *dst)
+void crypt_seal(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src,
+		size_t len, void *dst)
 {
 	uint8_t bound[1 + REPO_NAME_LEN], *out = dst;
 
 	make_bound(bound, type, bind);
 	if (keys->encrypted) {
 		randombytes_buf(out, NONCE_LEN);
-		(void)crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE_LEN, NULL, src, len, bound, sizeof bound, NULL, out,
-								 keys->seal);
+		(void)crypto_aead_xchacha20poly1305_ietf_encrypt(out + NONCE_LEN, NULL, src, len, bound, sizeof bound,
+								 NULL, out, keys->seal);
 	} else {
 		make_check(keys, bound, src, len, out);
 		memcpy(out + SEAL_OVERHEAD, src, len);
 	}
 }
 
-int crypt_open(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src, size_t len, void *dst)
+int crypt_open(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src,
+	       size_t len, void *dst)
 {
 	uint8_t bound[1 + REPO_NAME_LEN], check[SEAL_OVERHEAD];
 	const uint8_t *in = src;
@@ -86,8 +90,10 @@ int crypt_open(const struct crypt_keys *keys, enum repo_type type, const struct 
 		return -ECORRUPT;
 	make_bound(bound, type, bind);
 	if (keys->encrypted)
-		return crypto_aead_xchacha20poly1305_ietf_decrypt(dst, NULL, NULL, in + NONCE_LEN, len - NONCE_LEN, bound, sizeof bound,
-								  in, keys->seal) ? -ECORRUPT : 0;
+		return crypto_aead_xchacha20poly1305_ietf_decrypt(dst, NULL, NULL, in + NONCE_LEN, len - NONCE_LEN,
+								  bound, sizeof bound, in, keys->seal)
+			       ? -ECORRUPT
+			       : 0;
 	make_check(keys, bound, in + SEAL_OVERHEAD, len - SEAL_OVERHEAD, check);
 	if (memcmp(check, in, SEAL_OVERHEAD) != 0)
 		return -ECORRUPT;
@@ -100,13 +106,16 @@ struct crypt_cost crypt_cost_default(void)
 	return (struct crypt_cost){crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE};
 }
 
-int crypt_key_from_passphrase(const char *passphrase, size_t len, const uint8_t salt[CRYPT_SALT_LEN], struct crypt_cost cost,
-			      uint8_t ret[32])
+int crypt_key_from_passphrase(const char *passphrase, size_t len, const uint8_t salt[CRYPT_SALT_LEN],
+			      struct crypt_cost cost, uint8_t ret[32])
 {
 	if (cost.ops < crypto_pwhash_OPSLIMIT_MIN || cost.ops > OPS_MAX || cost.memory < crypto_pwhash_MEMLIMIT_MIN ||
 	    cost.memory > MEMORY_MAX)
 		return -EINVAL;
-	return crypto_pwhash(ret, 32, passphrase, len, salt, cost.ops, (size_t)cost.memory, crypto_pwhash_ALG_ARGON2ID13) ? -ENOMEM : 0;
+	return crypto_pwhash(ret, 32, passphrase, len, salt, cost.ops, (size_t)cost.memory,
+			     crypto_pwhash_ALG_ARGON2ID13)
+		       ? -ENOMEM
+		       : 0;
 }
 
 void crypt_key_from_file(const void *data, size_t len, const uint8_t salt[CRYPT_SALT_LEN], uint8_t ret[32])
@@ -118,14 +127,17 @@ void crypt_wrap(const uint8_t key[32], const void *bound, size_t bound_len, cons
 		uint8_t ret[CRYPT_WRAPPED_LEN])
 {
 	randombytes_buf(ret, NONCE_LEN);
-	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(ret + NONCE_LEN, NULL, master, REPO_MASTER_LEN, bound, bound_len, NULL, ret, key);
+	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(ret + NONCE_LEN, NULL, master, REPO_MASTER_LEN, bound,
+							 bound_len, NULL, ret, key);
 }
 
 int crypt_unwrap(const uint8_t key[32], const void *bound, size_t bound_len, const uint8_t wrapped[CRYPT_WRAPPED_LEN],
 		 uint8_t ret[REPO_MASTER_LEN])
 {
-	return crypto_aead_xchacha20poly1305_ietf_decrypt(ret, NULL, NULL, wrapped + NONCE_LEN, CRYPT_WRAPPED_LEN - NONCE_LEN, bound,
-							  bound_len, wrapped, key) ? -EKEYREJECTED : 0;
+	return crypto_aead_xchacha20poly1305_ietf_decrypt(ret, NULL, NULL, wrapped + NONCE_LEN,
+							  CRYPT_WRAPPED_LEN - NONCE_LEN, bound, bound_len, wrapped, key)
+		       ? -EKEYREJECTED
+		       : 0;
 }
 
 void crypt_checksum(const void *data, size_t len, uint8_t *ret, size_t ret_len)

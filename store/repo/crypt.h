@@ -1,10 +1,11 @@
 /* The cryptography of a repository, all of it libsodium's.
  *
- * One master key of 32 random bytes; from it four keys by crypto_kdf (BLAKE2b): names of chunks, names of nodes, names of objects, and the
- * one that seals. A name is keyed BLAKE2b-256, so without the master key nobody can say which content has which name, or make content for
- * a name. A sealed piece is XChaCha20-Poly1305 with a random nonce, bound to its type and to 32 more bytes (a chunk's name), so that one
- * piece does not pass for another. Without encryption the master key is in the config in clear, and a "sealed" piece is a keyed
- * hash followed by the bytes: that finds damage, and hides and proves nothing.
+ * One master key of 32 random bytes; from it four keys by crypto_kdf (BLAKE2b): names of chunks, names of nodes, names
+ * of objects, and the one that seals. A name is keyed BLAKE2b-256, so without the master key nobody can say which
+ * content has which name, or make content for a name. A sealed piece is XChaCha20-Poly1305 with a random nonce, bound
+ * to its type and to 32 more bytes (a chunk's name), so that one piece does not pass for another. Without encryption
+ * the master key is in the config in clear, and a "sealed" piece is a keyed hash followed by the bytes: that finds
+ * damage, and hides and proves nothing.
  *
  * Any thread, once crypt_init has run. */
 #ifndef VARVE_REPO_CRYPT_H
@@ -43,12 +44,15 @@ void crypt_derive(struct crypt_keys *keys, const uint8_t master[REPO_MASTER_LEN]
 void crypt_wipe(void *p, size_t len);
 
 /* The name of content: of a chunk, a node, or an object as it is stored. */
-void crypt_name(const struct crypt_keys *keys, enum repo_type type, const void *data, size_t len, struct repo_name *ret);
+void crypt_name(const struct crypt_keys *keys, enum repo_type type, const void *data, size_t len,
+		struct repo_name *ret);
 
 /* `bind` may be NULL: zeros. dst has room for len + SEAL_OVERHEAD. */
-void crypt_seal(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src, size_t len, void *dst);
+void crypt_seal(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src,
+		size_t len, void *dst);
 /* dst has room for len - SEAL_OVERHEAD. 0 or -ECORRUPT. */
-int crypt_open(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src, size_t len, void *dst);
+int crypt_open(const struct crypt_keys *keys, enum repo_type type, const struct repo_name *bind, const void *src,
+	       size_t len, void *dst);
 
 /* --- wrapping the master key --- */
 
@@ -61,8 +65,8 @@ struct crypt_cost {
 /* What new passphrases cost to try. */
 struct crypt_cost crypt_cost_default(void);
 /* -EINVAL when the cost is beyond what this program would spend (a forged slot), -ENOMEM. */
-int crypt_key_from_passphrase(const char *passphrase, size_t len, const uint8_t salt[CRYPT_SALT_LEN], struct crypt_cost cost,
-			      uint8_t ret[32]);
+int crypt_key_from_passphrase(const char *passphrase, size_t len, const uint8_t salt[CRYPT_SALT_LEN],
+			      struct crypt_cost cost, uint8_t ret[32]);
 /* A key file may hold anything; its bytes are hashed with the salt. */
 void crypt_key_from_file(const void *data, size_t len, const uint8_t salt[CRYPT_SALT_LEN], uint8_t ret[32]);
 /* `bound` is authenticated with it: the config and the slot's other fields. */

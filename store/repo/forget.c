@@ -16,9 +16,9 @@ static void period_of(int64_t ns, enum forget_period period, char out[32])
 		*out = 0;
 }
 
-
 /* From the newest to the oldest of one volume. */
-static void select_volume(const struct forget_policy *policy, const struct repo_entry *list, size_t n, const char *volume, bool *keep)
+static void select_volume(const struct forget_policy *policy, const struct repo_entry *list, size_t n,
+			  const char *volume, bool *keep)
 {
 	char last[FORGET_PERIODS][32] = {{0}}, now[32];
 	unsigned kept = 0, periods[FORGET_PERIODS] = {0};

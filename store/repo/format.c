@@ -11,11 +11,11 @@
 #define CONFIG_MAGIC "VARVEREP"
 #define CONFIG_SUM_LEN 16
 #define CONFIG_ENCRYPTED 1
-#define SLOT_MAGIC 0x31534b56u   /* "VKS1" */
-#define PACK_MAGIC 0x314b5056u   /* "VPK1" */
-#define PACK_END_MAGIC 0x454b5056u /* "VPKE" */
-#define INDEX_MAGIC 0x31584956u  /* "VIX1" */
-#define SNAPSHOT_MAGIC 0x314e5356u /* "VSN1" */
+#define SLOT_MAGIC 0x31534b56u       /* "VKS1" */
+#define PACK_MAGIC 0x314b5056u       /* "VPK1" */
+#define PACK_END_MAGIC 0x454b5056u   /* "VPKE" */
+#define INDEX_MAGIC 0x31584956u      /* "VIX1" */
+#define SNAPSHOT_MAGIC 0x314e5356u   /* "VSN1" */
 #define QUARANTINE_MAGIC 0x31415156u /* "VQA1" */
 
 static int get_raw(struct buf_reader *r, void *out, size_t len)
@@ -294,7 +294,8 @@ int repo_index_parse(const void *data, size_t len,
 
 int repo_snapshot_encode(const struct repo_snapshot *s, struct buf *ret)
 {
-	const int64_t numbers[] = {s->created, s->pushed, s->bytes, s->inodes, (int64_t)s->root_ino, (int64_t)s->new_bytes};
+	const int64_t numbers[] = {s->created,           s->pushed, s->bytes, s->inodes, (int64_t)s->root_ino,
+				   (int64_t)s->new_bytes};
 	int r = buf_add_le32(ret, SNAPSHOT_MAGIC);
 
 	if (!r)

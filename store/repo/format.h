@@ -1,5 +1,5 @@
-/* The formats of a repository's objects, byte by byte in README.md. Encoders append to a buffer; parsers are pure, look at bounds first, and
- * answer -ECORRUPT to whatever does not fit. */
+/* The formats of a repository's objects, byte by byte in README.md. Encoders append to a buffer; parsers are pure, look
+ * at bounds first, and answer -ECORRUPT to whatever does not fit. */
 #ifndef VARVE_REPO_FORMAT_H
 #define VARVE_REPO_FORMAT_H
 
@@ -16,7 +16,7 @@
 struct repo_config {
 	uint8_t id[REPO_ID_LEN];
 	bool encrypted;
-	int64_t created; /* ns */
+	int64_t created;                 /* ns */
 	uint8_t master[REPO_MASTER_LEN]; /* only without encryption */
 };
 int repo_config_encode(const struct repo_config *c, struct buf *ret);
@@ -89,9 +89,9 @@ int repo_index_parse(const void *data, size_t len,
 struct repo_snapshot {
 	char volume[VOLUME_NAME_MAX + 1], snapshot[VOLUME_NAME_MAX + 1];
 	char host[REPO_HOST_MAX + 1];
-	uint8_t store[16];  /* the uuid of the store that it was pushed from */
-	int64_t created;    /* the snapshot, ns */
-	int64_t pushed;     /* ns */
+	uint8_t store[16]; /* the uuid of the store that it was pushed from */
+	int64_t created;   /* the snapshot, ns */
+	int64_t pushed;    /* ns */
 	int64_t bytes, inodes;
 	uint64_t root_ino;
 	uint64_t new_bytes; /* that the push stored */
@@ -109,6 +109,7 @@ struct repo_quarantine {
 	size_t n;
 };
 int repo_quarantine_encode(const struct repo_quarantine *q, struct buf *ret);
-int repo_quarantine_parse(const void *data, size_t len, struct repo_quarantine *ret); /* packs are the caller's to free */
+int repo_quarantine_parse(const void *data, size_t len,
+			  struct repo_quarantine *ret); /* packs are the caller's to free */
 
 #endif

@@ -1,5 +1,5 @@
-/* The index: which pack has which blob, as index objects say it. A pack that no index object has was left by a push that did not come to its
- * end, or belongs to one that runs: its own table says what it holds. */
+/* The index: which pack has which blob, as index objects say it. A pack that no index object has was left by a push
+ * that did not come to its end, or belongs to one that runs: its own table says what it holds. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +63,8 @@ static int load_quarantines(struct loading *l, struct err *err)
 		} else if (!bad) {
 			bad = repo_quarantine_parse(content.data, content.len, &l->quarantines[l->n]);
 			if (bad)
-				bad = err_set(err, -bad, "a quarantine object of the repository %s does not parse", r->be->where);
+				bad = err_set(err, -bad, "a quarantine object of the repository %s does not parse",
+					      r->be->where);
 			else
 				l->n++;
 		}
@@ -121,7 +122,9 @@ int repo_pack_table(struct repo *r, const struct repo_name *pack, uint64_t size,
 	if (!bad)
 		ret->len += len - SEAL_OVERHEAD;
 	buf_free(&raw);
-	return bad && err && !err->code ? err_set(err, -bad, "%s in the repository %s: its table is damaged", key, r->be->where) : bad;
+	return bad && err && !err->code
+		       ? err_set(err, -bad, "%s in the repository %s: its table is damaged", key, r->be->where)
+		       : bad;
 }
 
 struct adoption {
@@ -139,10 +142,12 @@ static int adopt(void *arg, const char *key, uint64_t size)
 	struct buf_reader reader;
 	int bad;
 
-	if (!repo_object_name(REPO_PACK, key, &name) || blob_index_has_pack(r->index, &name) || in_quarantine(a->l, &name))
+	if (!repo_object_name(REPO_PACK, key, &name) || blob_index_has_pack(r->index, &name) ||
+	    in_quarantine(a->l, &name))
 		return 0;
 	bad = repo_pack_table(r, &name, size, &raw, a->err);
-	if (bad == -ENOENT || bad == -ECORRUPT) { /* damaged, or gone: nothing refers to it, so nothing is lost without it */
+	if (bad == -ENOENT ||
+	    bad == -ECORRUPT) { /* damaged, or gone: nothing refers to it, so nothing is lost without it */
 		forget_error(a->err);
 		buf_free(&raw);
 		return 0;

@@ -1,5 +1,5 @@
-/* Key slots: each wraps the same master key with a key of its own, from a passphrase or from a key file, and is one small object
- * under keys/. Adding and removing slots touches nothing else. */
+/* Key slots: each wraps the same master key with a key of its own, from a passphrase or from a key file, and is one
+ * small object under keys/. Adding and removing slots touches nothing else. */
 #include "store/repo/key.h"
 
 #include <stdio.h>
@@ -25,7 +25,8 @@ static int bound(const struct repo *r, const struct repo_slot *slot, struct buf 
 static int derive(const struct repo_slot *slot, const struct repo_credentials *cred, uint8_t ret[32])
 {
 	if (slot->kind == SLOT_PASSPHRASE)
-		return crypt_key_from_passphrase(cred->passphrase, strlen(cred->passphrase), slot->salt, slot->cost, ret);
+		return crypt_key_from_passphrase(cred->passphrase, strlen(cred->passphrase), slot->salt, slot->cost,
+						 ret);
 	crypt_key_from_file(cred->key_file, cred->key_file_len, slot->salt, ret);
 	return 0;
 }
@@ -58,7 +59,8 @@ static int collect_key(void *arg, const char *key, uint64_t size)
 	if (strlen(id) != 2 * KEY_ID_BYTES)
 		return 0;
 	if (list->n == KEYS_MAX)
-		return err_set(list->err, E2BIG, "the repository %s has more than %d keys", list->r->be->where, KEYS_MAX);
+		return err_set(list->err, E2BIG, "the repository %s has more than %d keys", list->r->be->where,
+			       KEYS_MAX);
 	if (!list->v && !(list->v = calloc(KEYS_MAX, sizeof *list->v)))
 		return -ENOMEM;
 	bad = backend_get(list->r->be, key, 0, SIZE_MAX, &content, list->err);
@@ -110,8 +112,9 @@ static int no_credentials(const struct repo *r, const struct repo_key *keys, siz
 		passphrase |= keys[i].slot.kind == SLOT_PASSPHRASE;
 	(void)err_set(err, EKEYREJECTED, "the repository %s is encrypted: it needs its %s", r->be->where,
 		      passphrase ? "passphrase" : "key file");
-	err_hint(err, "%s", passphrase ? "set VARVE_PASSPHRASE or VARVE_PASSPHRASE_FILE, or run this on a terminal to be asked"
-					: "say where it is with --key-file FILE");
+	err_hint(err, "%s",
+		 passphrase ? "set VARVE_PASSPHRASE or VARVE_PASSPHRASE_FILE, or run this on a terminal to be asked"
+			    : "say where it is with --key-file FILE");
 	return -EKEYREJECTED;
 }
 
@@ -124,7 +127,8 @@ int key_unlock(struct repo *r, const struct repo_credentials *cred, struct err *
 	if (bad)
 		return bad;
 	if (!n)
-		return err_set(err, ECORRUPT, "the repository %s has lost its keys: there is nothing under keys/", r->be->where);
+		return err_set(err, ECORRUPT, "the repository %s has lost its keys: there is nothing under keys/",
+			       r->be->where);
 	for (size_t i = 0; i < n; i++) {
 		if (keys[i].slot.kind == SLOT_PASSPHRASE ? !cred->passphrase : !cred->key_file)
 			continue;
@@ -133,18 +137,20 @@ int key_unlock(struct repo *r, const struct repo_credentials *cred, struct err *
 		if (!bad)
 			return 0;
 		if (bad == -ENOMEM)
-			return err_set(err, ENOMEM, "deriving the key of the repository takes %llu MiB of memory, and there is less",
+			return err_set(err, ENOMEM,
+				       "deriving the key of the repository takes %llu MiB of memory, and there is less",
 				       (unsigned long long)(keys[i].slot.cost.memory >> 20));
 	}
 	if (!tried)
 		return no_credentials(r, keys, n, err);
-	(void)err_set(err, EKEYREJECTED, "the %s does not open the repository %s", cred->passphrase ? "passphrase" : "key file",
-		      r->be->where);
+	(void)err_set(err, EKEYREJECTED, "the %s does not open the repository %s",
+		      cred->passphrase ? "passphrase" : "key file", r->be->where);
 	err_hint(err, "nothing was changed; try again with the right one");
 	return -EKEYREJECTED;
 }
 
-int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17], struct err *err)
+int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17],
+		 struct err *err)
 {
 	struct repo_slot slot = {.kind = cred->passphrase ? SLOT_PASSPHRASE : SLOT_KEY_FILE};
 	uint8_t key[32];
@@ -199,7 +205,8 @@ int repo_key_remove(struct repo *r, const char *id, struct err *err)
 		return -ENOENT;
 	}
 	if (n == 1) {
-		(void)err_set(err, EBUSY, "'%s' is the last key of the repository %s: without it its contents are lost", id, r->be->where);
+		(void)err_set(err, EBUSY, "'%s' is the last key of the repository %s: without it its contents are lost",
+			      id, r->be->where);
 		err_hint(err, "add another first");
 		return -EBUSY;
 	}

@@ -51,8 +51,8 @@ static int walk_node(const struct walk *w, unsigned level, const struct repo_nam
 	return ret;
 }
 
-int manifest_walk(struct blob_in *in, const struct manifest_ref *m, const struct row_key *prefix, manifest_row_fn fn, void *arg,
-		  struct err *err)
+int manifest_walk(struct blob_in *in, const struct manifest_ref *m, const struct row_key *prefix, manifest_row_fn fn,
+		  void *arg, struct err *err)
 {
 	const struct walk w = {in, prefix, fn, arg, err};
 
@@ -86,7 +86,8 @@ int manifest_last(struct blob_in *in, const struct manifest_ref *m, struct row_k
 
 /* --- comparing --- */
 
-/* Where one side is: a node a level, each at one of its entries. The top one's entry is a row, or a node that was not looked into. */
+/* Where one side is: a node a level, each at one of its entries. The top one's entry is a row, or a node that was not
+ * looked into. */
 struct cursor {
 	struct blob_in *in;
 	struct node nodes[NODE_LEVEL_MAX + 1];
@@ -171,8 +172,8 @@ static int diff_step(struct cursor *a, struct cursor *b, manifest_diff_fn fn, vo
 	return ret;
 }
 
-int manifest_diff(struct blob_in *in, const struct manifest_ref *a, const struct manifest_ref *b, manifest_diff_fn fn, void *arg,
-		  struct err *err)
+int manifest_diff(struct blob_in *in, const struct manifest_ref *a, const struct manifest_ref *b, manifest_diff_fn fn,
+		  void *arg, struct err *err)
 {
 	struct cursor *c = calloc(2, sizeof *c);
 	int ret = 0;
@@ -203,7 +204,7 @@ int manifest_diff(struct blob_in *in, const struct manifest_ref *a, const struct
 struct update {
 	struct blob_in *in;
 	const struct manifest_change *changes;
-	size_t next;			     /* the first not carried out */
+	size_t next; /* the first not carried out */
 	size_t n;
 	const struct manifest_change *cover; /* the last prefix so far */
 	struct manifest_writer *w;

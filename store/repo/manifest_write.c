@@ -1,5 +1,5 @@
-/* Writing a manifest: one open node a level. A node that grows beyond NODE_LEN_MAX gives its first half away, so that all but the last before a
- * gap are between half full and full. */
+/* Writing a manifest: one open node a level. A node that grows beyond NODE_LEN_MAX gives its first half away, so that
+ * all but the last before a gap are between half full and full. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +57,8 @@ void manifest_writer_free(struct manifest_writer *w)
 
 static int level_add(struct level *l, const void *key, size_t key_len, const void *value, size_t value_len)
 {
-	struct entry e = {(uint32_t)l->bytes.len, (uint32_t)key_len, (uint32_t)(l->bytes.len + key_len), (uint32_t)value_len};
+	struct entry e = {(uint32_t)l->bytes.len, (uint32_t)key_len, (uint32_t)(l->bytes.len + key_len),
+			  (uint32_t)value_len};
 	int bad;
 
 	if (l->n == l->cap) {
@@ -95,8 +96,8 @@ static int store_node(struct manifest_writer *w, struct repo_name *ret, struct e
 	return pack_out_add(w->out, &blob, sealed, err);
 }
 
-static int add_at(struct manifest_writer *w, unsigned level, const void *key, size_t key_len, const void *value, size_t value_len,
-		  struct err *err);
+static int add_at(struct manifest_writer *w, unsigned level, const void *key, size_t key_len, const void *value,
+		  size_t value_len, struct err *err);
 
 /* The first n entries of a level become a node. */
 static int give_away(struct manifest_writer *w, unsigned level, size_t n, struct err *err)
@@ -112,8 +113,8 @@ static int give_away(struct manifest_writer *w, unsigned level, size_t n, struct
 	for (size_t i = 0; i < n && !bad; i++) {
 		const struct entry *e = &l->v[i], *before = i ? e - 1 : e;
 
-		bad = node_add(&w->node, l->bytes.data + before->key_at, i ? before->key_len : 0, l->bytes.data + e->key_at, e->key_len,
-			       l->bytes.data + e->value_at, e->value_len);
+		bad = node_add(&w->node, l->bytes.data + before->key_at, i ? before->key_len : 0,
+			       l->bytes.data + e->key_at, e->key_len, l->bytes.data + e->value_at, e->value_len);
 	}
 	if (bad)
 		return err_set(err, -bad, "writing the manifest: %s", err_name(-bad));
@@ -134,8 +135,8 @@ static int give_away(struct manifest_writer *w, unsigned level, size_t n, struct
 	return add_at(w, level + 1, first.b, first.len, name.b, REPO_NAME_LEN, err);
 }
 
-static int add_at(struct manifest_writer *w, unsigned level, const void *key, size_t key_len, const void *value, size_t value_len,
-		  struct err *err)
+static int add_at(struct manifest_writer *w, unsigned level, const void *key, size_t key_len, const void *value,
+		  size_t value_len, struct err *err)
 {
 	struct level *l;
 	size_t half = 0;
@@ -154,13 +155,14 @@ static int add_at(struct manifest_writer *w, unsigned level, const void *key, si
 	return give_away(w, level, half ? half : 1, err);
 }
 
-int manifest_add(struct manifest_writer *w, const struct row_key *key, const void *value, size_t value_len, struct err *err)
+int manifest_add(struct manifest_writer *w, const struct row_key *key, const void *value, size_t value_len,
+		 struct err *err)
 {
 	return add_at(w, 0, key->b, key->len, value, value_len, err);
 }
 
-int manifest_add_node(struct manifest_writer *w, unsigned level, const struct row_key *first, const struct repo_name *node,
-		      struct err *err)
+int manifest_add_node(struct manifest_writer *w, unsigned level, const struct row_key *first,
+		      const struct repo_name *node, struct err *err)
 {
 	int bad = 0;
 

@@ -18,10 +18,10 @@ struct gather {
 struct pack_out {
 	struct repo *r;
 	struct repo_progress *progress;
-	pthread_mutex_t lock; /* what follows; not held while a pack is written */
+	pthread_mutex_t lock;  /* what follows; not held while a pack is written */
 	struct gather open[2]; /* chunks; nodes, so that reading a manifest reads no content */
-	struct gather spare;  /* memory to use again */
-	struct buf index;     /* the packs written so far */
+	struct gather spare;   /* memory to use again */
+	struct buf index;      /* the packs written so far */
 	uint64_t written;
 	int failed;
 	struct err err;

@@ -45,7 +45,8 @@ static void *work(void *arg)
 	return NULL;
 }
 
-int parallel_run(unsigned width, size_t n, int (*fn)(void *arg, unsigned worker, size_t i, struct err *err), void *arg, struct err *err)
+int parallel_run(unsigned width, size_t n, int (*fn)(void *arg, unsigned worker, size_t i, struct err *err), void *arg,
+		 struct err *err)
 {
 	struct run run = {.fn = fn, .arg = arg, .n = n};
 	pthread_t threads[PARALLEL_MAX];

@@ -8,8 +8,9 @@
 
 /* As many threads as there are processors, 2 to PARALLEL_MAX. */
 unsigned parallel_width(void);
-/* Calls fn(arg, worker, i) for each i < n, worker < width, one item of a worker at a time. After an error no new item is begun; the first
- * error is returned, with its text. */
-int parallel_run(unsigned width, size_t n, int (*fn)(void *arg, unsigned worker, size_t i, struct err *err), void *arg, struct err *err);
+/* Calls fn(arg, worker, i) for each i < n, worker < width, one item of a worker at a time. After an error no new item
+ * is begun; the first error is returned, with its text. */
+int parallel_run(unsigned width, size_t n, int (*fn)(void *arg, unsigned worker, size_t i, struct err *err), void *arg,
+		 struct err *err);
 
 #endif

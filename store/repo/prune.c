@@ -1,8 +1,8 @@
 /* The order in which things happen is what makes an interrupted prune harmless:
- *   delete:      a new index object without the packs · the old index objects go · the packs go · the quarantine object goes
- *   quarantine:  copies are written and indexed · the quarantine object is written
- * A pack that is quarantined stays in the index and is read from when a snapshot needs it. One prune at a time: each puts a marker under
- * prune/ and gives way to another's. */
+ *   delete:      a new index object without the packs · the old index objects go · the packs go · the quarantine object
+ * goes quarantine:  copies are written and indexed · the quarantine object is written A pack that is quarantined stays
+ * in the index and is read from when a snapshot needs it. One prune at a time: each puts a marker under prune/ and
+ * gives way to another's. */
 #include "store/repo/prune.h"
 
 #include <stdio.h>
@@ -29,8 +29,8 @@ struct prune {
 	struct prune_result *result;
 	struct survey survey;
 	char marker[sizeof MARKER_FOLDER + 16];
-	uint64_t *live; /* bytes of each pack that are needed there */
-	bool *gone;     /* packs of the index that are deleted now */
+	uint64_t *live;           /* bytes of each pack that are needed there */
+	bool *gone;               /* packs of the index that are deleted now */
 	struct repo_name *doomed; /* packs to delete, in the index or not */
 	size_t n_doomed;
 	struct repo_name *finished; /* quarantine objects that are done with */
@@ -122,7 +122,8 @@ static int survey(struct prune *p)
 			uint32_t off;
 
 			blob_index_at(p->r->index, pack->first + j, &blob, &off);
-			if (blob_index_marked(p->r->index, &blob.name) && blob_index_find(p->r->index, &blob.name, &place) && place.pack == i)
+			if (blob_index_marked(p->r->index, &blob.name) &&
+			    blob_index_find(p->r->index, &blob.name, &place) && place.pack == i)
 				p->live[i] += blob.stored_len;
 		}
 	}
@@ -133,7 +134,8 @@ static size_t find_pack(const struct prune *p, const struct repo_name *name)
 {
 	size_t i = 0;
 
-	while (i < blob_index_packs(p->r->index) && memcmp(blob_index_pack(p->r->index, i)->name.b, name->b, REPO_NAME_LEN) != 0)
+	while (i < blob_index_packs(p->r->index) &&
+	       memcmp(blob_index_pack(p->r->index, i)->name.b, name->b, REPO_NAME_LEN) != 0)
 		i++;
 	return i;
 }
@@ -270,7 +272,8 @@ static int copy_pack(struct prune *p, size_t i, struct pack_out *out)
 		uint32_t off;
 
 		blob_index_at(p->r->index, pack.first + j, &blob, &off);
-		if (!blob_index_marked(p->r->index, &blob.name) || !blob_index_find(p->r->index, &blob.name, &place) || place.pack != i)
+		if (!blob_index_marked(p->r->index, &blob.name) || !blob_index_find(p->r->index, &blob.name, &place) ||
+		    place.pack != i)
 			continue;
 		bad = pack_out_add(out, &blob, bytes.data + off, p->err);
 		p->result->copied_bytes += blob.stored_len;
@@ -324,10 +327,16 @@ static int quarantine_unused(struct prune *p)
 	return bad;
 }
 
-int repo_prune(struct repo *r, int64_t grace_ns, bool dry_run, struct repo_progress *progress, struct prune_result *ret, struct err *err)
+int repo_prune(struct repo *r, int64_t grace_ns, bool dry_run, struct repo_progress *progress, struct prune_result *ret,
+	       struct err *err)
 {
 	struct err local = {0};
-	struct prune p = {.r = r, .grace = grace_ns, .dry_run = dry_run, .progress = progress, .result = ret, .survey = {.r = r},
+	struct prune p = {.r = r,
+			  .grace = grace_ns,
+			  .dry_run = dry_run,
+			  .progress = progress,
+			  .result = ret,
+			  .survey = {.r = r},
 			  .err = err ? err : &local};
 	int bad;
 

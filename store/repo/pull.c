@@ -90,7 +90,8 @@ static int fetch_plan(struct fetch *f)
 		if (!sink_knows(p->sink, &v.chunk))
 			f->names[f->n++] = v.chunk;
 	}
-	/* in the order of the file it would be read ahead best; duplicates are rare and found by neighbours in a copy */
+	/* in the order of the file it would be read ahead best; duplicates are rare and found by neighbours in a copy
+	 */
 	if (f->n) {
 		struct repo_name *sorted = malloc(f->n * sizeof *sorted);
 		bool twice = false;
@@ -168,7 +169,8 @@ static int flush(struct pull *p)
 	return bad;
 }
 
-static int add_row(struct pull *p, const struct row_key *key, const void *value, size_t value_len, const void *old, size_t old_len)
+static int add_row(struct pull *p, const struct row_key *key, const void *value, size_t value_len, const void *old,
+		   size_t old_len)
 {
 	struct pull_row row = {.key = *key, .value_len = value_len, .old_len = old_len, .value = value, .old = old};
 	int bad = 0;
@@ -260,7 +262,8 @@ static int fill(struct pull *p, const char *volume)
 	if (!bad && last.len < 9)
 		bad = err_set(p->err, ECORRUPT, "the snapshot's manifest has no rows");
 	if (!bad)
-		bad = sink_begin(p->s, volume, p->has_base ? &p->base : NULL, p->entry.s.root_ino, row_key_ino(&last), &p->sink, p->err);
+		bad = sink_begin(p->s, volume, p->has_base ? &p->base : NULL, p->entry.s.root_ino, row_key_ino(&last),
+				 &p->sink, p->err);
 	/* an extent that goes makes its range a hole, and must not do so to what came in its place */
 	if (!bad && p->has_base) {
 		p->holes = true;

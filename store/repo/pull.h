@@ -1,7 +1,8 @@
 /* Pulling a snapshot from a repository into a store.
  *
- * It becomes a snapshot of the volume of that name, whose head is not touched; a volume that is not there is made, with the snapshot as its
- * head's beginning. Where the volume has a pinned view that came from the same store's history, only what differs is read. */
+ * It becomes a snapshot of the volume of that name, whose head is not touched; a volume that is not there is made, with
+ * the snapshot as its head's beginning. Where the volume has a pinned view that came from the same store's history,
+ * only what differs is read. */
 #ifndef VARVE_REPO_PULL_H
 #define VARVE_REPO_PULL_H
 

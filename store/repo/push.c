@@ -142,7 +142,8 @@ static int push_changed(struct push *p)
 		return bad ? bad : push_all(p);
 	}
 	if (!bad)
-		bad = push_changed_rows(&p->rows, p->s, p->in, &p->base, &p->view, &changes, push_sender_map(p->sender), p->err);
+		bad = push_changed_rows(&p->rows, p->s, p->in, &p->base, &p->view, &changes, push_sender_map(p->sender),
+					p->err);
 	source_changes_free(&changes);
 	atomic_store(&p->progress->bytes_total, p->rows.content);
 	if (!bad)
@@ -311,7 +312,9 @@ int repo_push(struct store *s, struct repo *r, const char *volume, const char *s
 	for (int i = 0; i < ATTEMPTS && !bad && !good; i++)
 		bad = attempt(&p, repo_id, &good);
 	if (!bad && !good)
-		bad = err_set(p.err, EAGAIN, "prunes of the repository %s kept taking away what this push relied on: try again", r->be->where);
+		bad = err_set(p.err, EAGAIN,
+			      "prunes of the repository %s kept taking away what this push relied on: try again",
+			      r->be->where);
 	if (!bad)
 		return source_pin_set(s, &p.view, repo_id, &ret->id, p.err);
 	(void)source_pin_clear(s, &p.view, repo_id, NULL);

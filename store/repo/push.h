@@ -1,9 +1,9 @@
 /* Pushing snapshots of a store's volumes to a repository.
  *
- * The first push of a volume walks it; a later one walks what changed since the snapshot that was pushed last, which stays pinned. Contents
- * are read, named, looked up, and what is new is compressed and sealed by a few threads; then the manifest's nodes, an index object
- * and at last the snapshot record are written: until then nothing refers to what was sent, and an interrupted push leaves packs that the
- * next one takes in. */
+ * The first push of a volume walks it; a later one walks what changed since the snapshot that was pushed last, which
+ * stays pinned. Contents are read, named, looked up, and what is new is compressed and sealed by a few threads; then
+ * the manifest's nodes, an index object and at last the snapshot record are written: until then nothing refers to what
+ * was sent, and an interrupted push leaves packs that the next one takes in. */
 #ifndef VARVE_REPO_PUSH_H
 #define VARVE_REPO_PUSH_H
 

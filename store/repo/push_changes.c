@@ -1,9 +1,9 @@
 /* From changed keys to changed rows: each key is looked up in the new view.
  *
- * A file's new extents are matched with what they replace, so that a chunk which differs little from an old one is stored as
- * the difference. Where a few places were written over, the old extent at that place is the base. Where the file was written anew
- * (a dump, say, also under a new inode of the same name), the old file's chunks are followed in their order: a chunk that both have
- * says where one is, and the next new one takes the old one's place. */
+ * A file's new extents are matched with what they replace, so that a chunk which differs little from an old one is
+ * stored as the difference. Where a few places were written over, the old extent at that place is the base. Where the
+ * file was written anew (a dump, say, also under a new inode of the same name), the old file's chunks are followed in
+ * their order: a chunk that both have says where one is, and the next new one takes the old one's place. */
 #include "store/repo/push_changes.h"
 
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 #include "store/base/cleanup.h"
 
 #define SCAN 64
-/* From so many changed extents on, the names of a file's chunks are taken from the old manifest, and its old chunks followed. */
+/* From so many changed extents on, the names of a file's chunks are taken from the old manifest, and its old chunks
+ * followed. */
 #define MANY 16
 
 static int whole_entries(struct push_rows *rows, struct store *s, const struct source_view *v, uint64_t ino)
@@ -33,7 +34,8 @@ static int whole_entries(struct push_rows *rows, struct store *s, const struct s
 	return r;
 }
 
-static int whole_extents(struct push_rows *rows, struct store *s, const struct source_view *v, const struct inode *inode)
+static int whole_extents(struct push_rows *rows, struct store *s, const struct source_view *v,
+			 const struct inode *inode)
 {
 	struct extent e[SCAN];
 	int64_t off = 0;
@@ -87,7 +89,8 @@ static int take_name(void *arg, const struct row_key *key, const void *value, si
 	return r;
 }
 
-int push_known_names(struct blob_in *in, const struct push_base *base, uint64_t ino, struct chunk_map *map, struct err *err)
+int push_known_names(struct blob_in *in, const struct push_base *base, uint64_t ino, struct chunk_map *map,
+		     struct err *err)
 {
 	struct naming n = {map};
 	struct row_key prefix;
@@ -245,7 +248,8 @@ static bool written_anew(const struct push_rows *rows, size_t from, const struct
 	return bytes * 4 > (uint64_t)inode->size;
 }
 
-static int changed_extents(struct changing *c, const struct inode *old, const struct inode *inode, size_t first, size_t end)
+static int changed_extents(struct changing *c, const struct inode *old, const struct inode *inode, size_t first,
+			   size_t end)
 {
 	bool all = old->inherit != inode->inherit || old->row_branch != inode->row_branch, many = end - first >= MANY;
 	size_t from = c->rows->n;
@@ -266,7 +270,8 @@ static int changed_extents(struct changing *c, const struct inode *old, const st
 	if (!r && many && written_anew(c->rows, from, inode)) {
 		/* what lies at the same offset is the wrong base where content was shifted */
 		for (size_t i = from; i < c->rows->n; i++) {
-			struct chunk_map_entry *e = c->rows->v[i].chunk ? chunk_map_find(c->map, c->rows->v[i].chunk) : NULL;
+			struct chunk_map_entry *e = c->rows->v[i].chunk ? chunk_map_find(c->map, c->rows->v[i].chunk)
+									: NULL;
 
 			if (e && !e->named)
 				e->base = 0;
@@ -290,7 +295,8 @@ static int changed_entry(struct changing *c, const struct source_change *ch)
 }
 
 /* changes[first, end) are of one inode that both views show. */
-static int changed_inode(struct changing *c, const struct inode *old, const struct inode *inode, size_t first, size_t end)
+static int changed_inode(struct changing *c, const struct inode *old, const struct inode *inode, size_t first,
+			 size_t end)
 {
 	const struct source_change *ch = c->changes->v;
 	struct row_key key;
@@ -343,7 +349,8 @@ static int one_inode(struct changing *c, size_t first, size_t end)
 }
 
 int push_changed_rows(struct push_rows *rows, struct store *s, struct blob_in *in, const struct push_base *base,
-		      const struct source_view *v, const struct source_changes *changes, struct chunk_map *map, struct err *err)
+		      const struct source_view *v, const struct source_changes *changes, struct chunk_map *map,
+		      struct err *err)
 {
 	struct changing c = {rows, s, in, base, v, changes, map, err};
 	size_t end;

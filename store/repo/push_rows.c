@@ -168,7 +168,8 @@ struct push_sender {
 	struct worker workers[PARALLEL_MAX];
 };
 
-int push_sender_new(struct store *s, struct repo *r, struct pack_out *out, struct repo_progress *progress, struct push_sender **ret)
+int push_sender_new(struct store *s, struct repo *r, struct pack_out *out, struct repo_progress *progress,
+		    struct push_sender **ret)
 {
 	struct push_sender *p = calloc(1, sizeof *p);
 	int bad = p ? 0 : -ENOMEM;
@@ -232,9 +233,11 @@ static int store_chunk(struct push_sender *p, struct worker *w, struct chunk_map
 	const void *sealed;
 	size_t base_len = 0;
 	bool base = e->base && load_base(p, w, e->base, &base_len, &base_name);
-	int bad = codec_seal(w->codec, &p->r->keys, w->data, len, base ? w->base : NULL, base_len, &base_name, &blob, &sealed);
+	int bad = codec_seal(w->codec, &p->r->keys, w->data, len, base ? w->base : NULL, base_len, &base_name, &blob,
+			     &sealed);
 
-	return bad ? err_set(err, -bad, "sealing a chunk: %s", err_name(-bad)) : pack_out_add(p->out, &blob, sealed, err);
+	return bad ? err_set(err, -bad, "sealing a chunk: %s", err_name(-bad))
+		   : pack_out_add(p->out, &blob, sealed, err);
 }
 
 static int send_one(void *arg, unsigned worker, size_t i, struct err *err)
@@ -306,7 +309,8 @@ int push_sender_resolve(struct push_sender *p, struct push_rows *rows, struct er
 		const struct push_row *row = &rows->v[i];
 
 		if (row->chunk)
-			memcpy(rows->bytes.data + row->value_at, chunk_map_find(&p->map, row->chunk)->name.b, REPO_NAME_LEN);
+			memcpy(rows->bytes.data + row->value_at, chunk_map_find(&p->map, row->chunk)->name.b,
+			       REPO_NAME_LEN);
 	}
 	return bad;
 }

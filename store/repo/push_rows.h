@@ -9,7 +9,7 @@
 struct push_row {
 	size_t key_at, value_at; /* in bytes */
 	uint32_t key_len, value_len;
-	uint64_t chunk;          /* an extent's, whose name is to be put at the value's beginning; 0: none */
+	uint64_t chunk; /* an extent's, whose name is to be put at the value's beginning; 0: none */
 	bool removed, prefix;
 };
 struct push_rows {
@@ -29,7 +29,8 @@ int push_rows_xattrs(struct push_rows *rows, struct store *s, const struct sourc
 
 /* Sends chunks: those of these rows whose names are not known yet are read, named, and stored if they are new. */
 struct push_sender;
-int push_sender_new(struct store *s, struct repo *r, struct pack_out *out, struct repo_progress *progress, struct push_sender **ret);
+int push_sender_new(struct store *s, struct repo *r, struct pack_out *out, struct repo_progress *progress,
+		    struct push_sender **ret);
 void push_sender_free(struct push_sender *p);
 /* The names known so far; a caller adds those that it knows from elsewhere. */
 struct chunk_map *push_sender_map(struct push_sender *p);

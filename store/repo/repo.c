@@ -11,7 +11,10 @@
 #include "store/repo/key.h"
 
 static const char *const folders[] = {
-	[REPO_PACK] = "packs/", [REPO_INDEX] = "index/", [REPO_SNAPSHOT] = "snapshots/", [REPO_QUARANTINE] = "quarantine/",
+	[REPO_PACK] = "packs/",
+	[REPO_INDEX] = "index/",
+	[REPO_SNAPSHOT] = "snapshots/",
+	[REPO_QUARANTINE] = "quarantine/",
 };
 
 const char *repo_object_folder(enum repo_type type)
@@ -37,7 +40,8 @@ bool repo_object_name(enum repo_type type, const char *key, struct repo_name *re
 	return !strncmp(key, folders[type], strlen(folders[type])) && slash && repo_name_parse(slash + 1, ret);
 }
 
-int repo_object_put(struct repo *r, enum repo_type type, const void *data, size_t len, struct repo_name *ret_name, struct err *err)
+int repo_object_put(struct repo *r, enum repo_type type, const void *data, size_t len, struct repo_name *ret_name,
+		    struct err *err)
 {
 	AUTO_FREE uint8_t *sealed = malloc(len + SEAL_OVERHEAD);
 	char key[BACKEND_KEY_MAX + 1];
@@ -67,7 +71,9 @@ int repo_object_get(struct repo *r, enum repo_type type, const struct repo_name 
 	if (!bad) {
 		crypt_name(&r->keys, type, sealed.data, sealed.len, &real);
 		if (memcmp(real.b, name->b, REPO_NAME_LEN) != 0 || sealed.len < SEAL_OVERHEAD)
-			bad = err_set(err, ECORRUPT, "%s in the repository %s is damaged: its bytes do not match its name", key, r->be->where);
+			bad = err_set(err, ECORRUPT,
+				      "%s in the repository %s is damaged: its bytes do not match its name", key,
+				      r->be->where);
 	}
 	if (!bad && buf_reserve(ret, sealed.len))
 		bad = err_set(err, ENOMEM, "out of memory");
@@ -122,7 +128,8 @@ int repo_object_list(struct repo *r, enum repo_type type, struct repo_name **ret
 
 /* --- making and opening --- */
 
-static int begin(const char *url, const struct repo_credentials *cred, unsigned flags, struct repo **ret, struct err *err)
+static int begin(const char *url, const struct repo_credentials *cred, unsigned flags, struct repo **ret,
+		 struct err *err)
 {
 	struct repo *r;
 	int bad = crypt_init();
@@ -168,7 +175,8 @@ static int check_unused(struct repo *r, struct err *err)
 	bad = backend_list(r->be, "packs/", count_any, &n, err);
 	if (!bad && n) {
 		(void)err_set(err, ENOTEMPTY, "%s has the packs of a repository, but no config", r->be->where);
-		err_hint(err, "this is a damaged repository: restore its 'config' from a copy, or choose another place");
+		err_hint(err,
+			 "this is a damaged repository: restore its 'config' from a copy, or choose another place");
 		return -ENOTEMPTY;
 	}
 	return bad;
@@ -240,7 +248,8 @@ int repo_open(const char *url, const struct repo_credentials *cred, struct repo 
 	else if (!bad && (cred->passphrase || cred->key_file)) {
 		/* or someone put a config in its place, to get at what would be pushed */
 		bad = err_set(err, EINVAL, "the repository %s is not encrypted, but a key was given", r->be->where);
-		err_hint(err, "leave the passphrase or key file out if that is how it was made; if not, its config was replaced");
+		err_hint(err, "leave the passphrase or key file out if that is how it was made; if not, its config was "
+			      "replaced");
 	}
 	if (bad) {
 		repo_free(r);
@@ -330,7 +339,8 @@ int repo_snapshot_list(struct repo *r, struct repo_entry **ret, size_t *ret_n, s
 	return 0;
 }
 
-int repo_snapshot_find(struct repo *r, const char *volume, const char *snapshot, struct repo_entry *ret, struct err *err)
+int repo_snapshot_find(struct repo *r, const char *volume, const char *snapshot, struct repo_entry *ret,
+		       struct err *err)
 {
 	AUTO_FREE struct repo_entry *list = NULL;
 	const struct repo_entry *found = NULL, *other = NULL;

@@ -1,5 +1,6 @@
-/* A backup repository: opened with its keys; its snapshots; its blobs read and written. What a push, a pull, a check or a prune is made
- * of. One `struct repo` serves one piece of work; its functions may be called by several threads only where they say so. */
+/* A backup repository: opened with its keys; its snapshots; its blobs read and written. What a push, a pull, a check or
+ * a prune is made of. One `struct repo` serves one piece of work; its functions may be called by several threads only
+ * where they say so. */
 #ifndef VARVE_REPO_REPO_H
 #define VARVE_REPO_REPO_H
 
@@ -19,11 +20,11 @@ struct repo_credentials {
 struct repo_progress {
 	_Atomic uint64_t bytes_total; /* of content to look at, as far as known */
 	_Atomic uint64_t bytes_done;
-	_Atomic uint64_t sent;        /* stored bytes that went to the repository, or came from it */
+	_Atomic uint64_t sent;         /* stored bytes that went to the repository, or came from it */
 	_Atomic uint64_t deduplicated; /* content that was there already */
-	_Atomic uint64_t fresh;       /* content that was not, before compression */
+	_Atomic uint64_t fresh;        /* content that was not, before compression */
 	_Atomic uint64_t chunks;
-	_Atomic bool cancel;          /* set by others: end with -ECANCELED */
+	_Atomic bool cancel; /* set by others: end with -ECANCELED */
 };
 
 struct repo {
@@ -31,7 +32,7 @@ struct repo {
 	struct repo_config config;
 	struct crypt_keys keys;
 	uint8_t master[REPO_MASTER_LEN];
-	struct blob_index *index; /* NULL until repo_load_index */
+	struct blob_index *index;  /* NULL until repo_load_index */
 	struct repo_name *indexes; /* the index objects that were read */
 	size_t n_indexes;
 	struct repo_name *quarantines; /* and the quarantine objects */
@@ -54,7 +55,8 @@ struct repo_key {
 };
 int repo_key_list(struct repo *r, struct repo_key **ret, size_t *ret_n, struct err *err); /* caller frees */
 /* A further way in, for a repository that is open. */
-int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17], struct err *err);
+int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17],
+		 struct err *err);
 /* The last one stays (-EBUSY). */
 int repo_key_remove(struct repo *r, const char *id, struct err *err);
 
@@ -67,7 +69,8 @@ struct repo_entry {
 /* All, oldest first by creation. Caller frees. */
 int repo_snapshot_list(struct repo *r, struct repo_entry **ret, size_t *ret_n, struct err *err);
 /* VOLUME@SNAPSHOT, the one pushed last if several stores pushed that name; -ENOENT. */
-int repo_snapshot_find(struct repo *r, const char *volume, const char *snapshot, struct repo_entry *ret, struct err *err);
+int repo_snapshot_find(struct repo *r, const char *volume, const char *snapshot, struct repo_entry *ret,
+		       struct err *err);
 int repo_snapshot_get(struct repo *r, const struct repo_name *id, struct repo_snapshot *ret, struct err *err);
 int repo_snapshot_put(struct repo *r, const struct repo_snapshot *s, struct repo_name *ret_id, struct err *err);
 int repo_snapshot_remove(struct repo *r, const struct repo_name *id, struct err *err);
@@ -79,16 +82,18 @@ void repo_object_key(enum repo_type type, const struct repo_name *name, char out
 bool repo_object_name(enum repo_type type, const char *key, struct repo_name *ret);
 const char *repo_object_folder(enum repo_type type);
 /* Seals, names and puts. */
-int repo_object_put(struct repo *r, enum repo_type type, const void *data, size_t len, struct repo_name *ret_name, struct err *err);
+int repo_object_put(struct repo *r, enum repo_type type, const void *data, size_t len, struct repo_name *ret_name,
+		    struct err *err);
 /* Gets, verifies the name, opens. */
-int repo_object_get(struct repo *r, enum repo_type type, const struct repo_name *name, struct buf *ret, struct err *err);
+int repo_object_get(struct repo *r, enum repo_type type, const struct repo_name *name, struct buf *ret,
+		    struct err *err);
 /* The names in a folder. Caller frees. */
 int repo_object_list(struct repo *r, enum repo_type type, struct repo_name **ret, size_t *ret_n, struct err *err);
 
 /* --- the index --- */
 
 enum repo_index_flags {
-	REPO_INDEX_ADOPT = 1, /* take in packs that no index object has: an interrupted push left them */
+	REPO_INDEX_ADOPT = 1,    /* take in packs that no index object has: an interrupted push left them */
 	REPO_INDEX_TOLERANT = 2, /* leave out what is damaged: a check says it elsewhere */
 };
 int repo_load_index(struct repo *r, unsigned flags, struct err *err);

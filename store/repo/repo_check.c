@@ -108,7 +108,8 @@ static int check_packs(struct check *c)
 	c->result->packs = c->n_packs;
 	for (size_t i = 0; i < blob_index_packs(c->r->index) && !bad; i++) {
 		const struct blob_pack *p = blob_index_pack(c->r->index, i);
-		const struct listed *l = c->n_packs ? bsearch(&p->name, c->packs, c->n_packs, sizeof *c->packs, by_name) : NULL;
+		const struct listed *l = c->n_packs ? bsearch(&p->name, c->packs, c->n_packs, sizeof *c->packs, by_name)
+						    : NULL;
 		struct buf table = {0};
 
 		repo_object_key(REPO_PACK, &p->name, key);
@@ -141,7 +142,8 @@ static int read_pack(void *arg, unsigned worker, size_t i, struct err *err)
 	if (!bad) {
 		crypt_name(&c->r->keys, REPO_PACK, bytes.data, bytes.len, &name);
 		atomic_fetch_add(&c->progress->bytes_done, bytes.len);
-		if (memcmp(name.b, c->packs[i].name.b, REPO_NAME_LEN) != 0 || !repo_pack_header_valid(bytes.data, bytes.len))
+		if (memcmp(name.b, c->packs[i].name.b, REPO_NAME_LEN) != 0 ||
+		    !repo_pack_header_valid(bytes.data, bytes.len))
 			bad = -ECORRUPT;
 	}
 	buf_free(&bytes);
@@ -231,8 +233,8 @@ static void count_unused(struct check *c)
 	}
 }
 
-int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const char *line), void *arg, struct repo_progress *progress,
-	       struct repo_check_result *ret, struct err *err)
+int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const char *line), void *arg,
+	       struct repo_progress *progress, struct repo_check_result *ret, struct err *err)
 {
 	struct err local = {0};
 	struct check c = {

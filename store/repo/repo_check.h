@@ -1,4 +1,5 @@
-/* The check of a repository: every object is there, whole, and what every snapshot needs can be found. Changes nothing. */
+/* The check of a repository: every object is there, whole, and what every snapshot needs can be found. Changes nothing.
+ */
 #ifndef VARVE_REPO_REPO_CHECK_H
 #define VARVE_REPO_REPO_CHECK_H
 
@@ -11,7 +12,7 @@ struct repo_check_result {
 };
 enum { REPO_CHECK_DATA = 1 /* read every pack, verify every byte */ };
 /* `finding` gets one line for each fault, which names the object. */
-int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const char *line), void *arg, struct repo_progress *progress,
-	       struct repo_check_result *ret, struct err *err);
+int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const char *line), void *arg,
+	       struct repo_progress *progress, struct repo_check_result *ret, struct err *err);
 
 #endif

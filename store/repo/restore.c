@@ -1,5 +1,6 @@
-/* Walks the part of the manifest that is wanted, from directory to directory, and makes what it finds. A file's chunks are read and written
- * by several threads when there are many. Attributes are set when all else is done, a directory's after its entries'. */
+/* Walks the part of the manifest that is wanted, from directory to directory, and makes what it finds. A file's chunks
+ * are read and written by several threads when there are many. Attributes are set when all else is done, a directory's
+ * after its entries'. */
 #include "store/repo/restore.h"
 
 #include <dirent.h>
@@ -218,14 +219,17 @@ static int set_attributes(struct restore *rs, const struct item *it, int dir, co
 {
 	const struct timespec times[2] = {time_of(it->inode.atime), time_of(it->inode.mtime)};
 	char path[64 + NAME_LEN_MAX];
-	int bad = setting(rs, fchownat(dir, name, it->inode.uid, it->inode.gid, AT_SYMLINK_NOFOLLOW), "the owner", name);
+	int bad = setting(rs, fchownat(dir, name, it->inode.uid, it->inode.gid, AT_SYMLINK_NOFOLLOW), "the owner",
+			  name);
 
 	if (!bad && !S_ISLNK(it->inode.mode))
 		bad = setting(rs, fchmodat(dir, name, it->inode.mode & 07777, 0), "the mode", name);
 	(void)snprintf(path, sizeof path, "/proc/self/fd/%d/%s", dir, name);
 	for (size_t i = 0; i < it->n_xattrs && !bad; i++)
 		if (it->xattrs[i].name[0] != XATTR_INTERNAL)
-			bad = setting(rs, lsetxattr(path, it->xattrs[i].name, it->values.data + it->xattrs[i].at, it->xattrs[i].len, 0),
+			bad = setting(rs,
+				      lsetxattr(path, it->xattrs[i].name, it->values.data + it->xattrs[i].at,
+						it->xattrs[i].len, 0),
 				      it->xattrs[i].name, name);
 	return bad ? bad : setting(rs, utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW), "the times", name);
 }
@@ -244,7 +248,8 @@ static int make_link(struct restore *rs, const struct item *it, int dir, const c
 
 		if (strcmp(it->xattrs[i].name, XATTR_SYMLINK_TARGET) != 0 || it->xattrs[i].len > SYMLINK_LEN_MAX)
 			continue;
-		(void)snprintf(target, sizeof target, "%.*s", (int)it->xattrs[i].len, (const char *)it->values.data + it->xattrs[i].at);
+		(void)snprintf(target, sizeof target, "%.*s", (int)it->xattrs[i].len,
+			       (const char *)it->values.data + it->xattrs[i].at);
 		return made(rs, symlinkat(target, dir, name), name);
 	}
 	return err_set(rs->err, ECORRUPT, "the symlink '%s' has lost its target", name);
@@ -264,7 +269,8 @@ static int make_file(struct restore *rs, const struct item *it, int dir, const c
 }
 
 /* >0: it was made as another name of what is there already. */
-static int link_known(struct restore *rs, uint64_t ino, const struct item *it, int dir, const char *name, const char *path)
+static int link_known(struct restore *rs, uint64_t ino, const struct item *it, int dir, const char *name,
+		      const char *path)
 {
 	int bad;
 
@@ -284,7 +290,8 @@ static int link_known(struct restore *rs, uint64_t ino, const struct item *it, i
 
 static int make_item(struct restore *rs, uint64_t ino, int dir, const char *name, const char *path, unsigned depth);
 
-static int make_entries(struct restore *rs, const struct item *it, int dir, const char *name, const char *path, unsigned depth)
+static int make_entries(struct restore *rs, const struct item *it, int dir, const char *name, const char *path,
+			unsigned depth)
 {
 	AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	int bad = made(rs, fd < 0 ? -1 : 0, name);
@@ -326,8 +333,9 @@ static int make_item(struct restore *rs, uint64_t ino, int dir, const char *name
 		bad = make_file(rs, &it, dir, name);
 	} else {
 		rs->result->others++;
-		bad = S_ISLNK(it.inode.mode) ? make_link(rs, &it, dir, name)
-					     : made(rs, mknodat(dir, name, it.inode.mode & S_IFMT, it.inode.rdev), name);
+		bad = S_ISLNK(it.inode.mode)
+			      ? make_link(rs, &it, dir, name)
+			      : made(rs, mknodat(dir, name, it.inode.mode & S_IFMT, it.inode.rdev), name);
 	}
 	if (!bad)
 		bad = set_attributes(rs, &it, dir, name);
@@ -409,7 +417,12 @@ int repo_restore(struct repo *r, const char *volume, const char *snapshot, const
 		 struct repo_progress *progress, struct restore_result *ret, struct err *err)
 {
 	struct err local = {0};
-	struct restore rs = {.r = r, .progress = progress, .result = ret, .top = -1, .width = parallel_width(), .err = err ? err : &local};
+	struct restore rs = {.r = r,
+			     .progress = progress,
+			     .result = ret,
+			     .top = -1,
+			     .width = parallel_width(),
+			     .err = err ? err : &local};
 	struct repo_entry entry;
 	int bad = repo_snapshot_find(r, volume, snapshot, &entry, rs.err);
 

@@ -1,4 +1,5 @@
-/* Restoring one path of a snapshot from a repository into a folder of any filesystem, without a store and without reading the rest. */
+/* Restoring one path of a snapshot from a repository into a folder of any filesystem, without a store and without
+ * reading the rest. */
 #ifndef VARVE_REPO_RESTORE_H
 #define VARVE_REPO_RESTORE_H
 

@@ -20,7 +20,8 @@ static uint64_t get_be64(const uint8_t *p)
 	return v;
 }
 
-void row_key_make(struct row_key *ret, uint64_t ino, enum row_kind kind, uint64_t sub, const void *name, size_t name_len)
+void row_key_make(struct row_key *ret, uint64_t ino, enum row_kind kind, uint64_t sub, const void *name,
+		  size_t name_len)
 {
 	row_key_prefix(ret, ino, kind);
 	if (kind == ROW_DIRENT || kind == ROW_EXTENT) {
@@ -47,8 +48,8 @@ int row_key_compare(const void *a, size_t a_len, const void *b, size_t b_len)
 	return order ? order : (a_len > b_len) - (a_len < b_len);
 }
 
-int row_key_parse(const struct row_key *k, uint64_t *ret_ino, enum row_kind *ret_kind, uint64_t *ret_sub, const char **ret_name,
-		  size_t *ret_name_len)
+int row_key_parse(const struct row_key *k, uint64_t *ret_ino, enum row_kind *ret_kind, uint64_t *ret_sub,
+		  const char **ret_name, size_t *ret_name_len)
 {
 	size_t at = 9;
 
@@ -99,8 +100,18 @@ int row_inode_parse(const void *data, size_t len, struct row_inode *ret)
 		if (small[i] > UINT32_MAX)
 			return -ECORRUPT;
 	}
-	v = (struct row_inode){(uint32_t)small[0], (uint32_t)small[1], (uint32_t)small[2], (uint32_t)small[3], (uint32_t)small[4],
-			       0, 0, 0, 0, 0, 0, 0};
+	v = (struct row_inode){(uint32_t)small[0],
+			       (uint32_t)small[1],
+			       (uint32_t)small[2],
+			       (uint32_t)small[3],
+			       (uint32_t)small[4],
+			       0,
+			       0,
+			       0,
+			       0,
+			       0,
+			       0,
+			       0};
 	v.rdev = buf_get_varint(&r);
 	v.parent = buf_get_varint(&r);
 	v.size = buf_get_svarint(&r);

@@ -13,7 +13,8 @@
 static bool next_element(const char **at, const char *end, const char *name, const char **ret, size_t *ret_len)
 {
 	char open[64], close[64];
-	size_t n = (size_t)snprintf(open, sizeof open, "<%s>", name), m = (size_t)snprintf(close, sizeof close, "</%s>", name);
+	size_t n = (size_t)snprintf(open, sizeof open, "<%s>", name),
+	       m = (size_t)snprintf(close, sizeof close, "</%s>", name);
 	const char *from = memmem(*at, (size_t)(end - *at), open, n), *to;
 
 	if (!from)
@@ -66,7 +67,8 @@ bool s3_element(const char *text, size_t len, const char *name, char *out, size_
 	return next_element(&at, text + len, name, &value, &n) && decode(value, n, out, max);
 }
 
-int s3_list_parse(const char *text, size_t len, int (*fn)(void *arg, const char *key, uint64_t size), void *arg, char *ret_next)
+int s3_list_parse(const char *text, size_t len, int (*fn)(void *arg, const char *key, uint64_t size), void *arg,
+		  char *ret_next)
 {
 	const char *at = text, *end = text + len, *item;
 	char truncated[8], size[32], key[KEY_MAX + 1];
@@ -74,7 +76,8 @@ int s3_list_parse(const char *text, size_t len, int (*fn)(void *arg, const char 
 	int ret = 0;
 
 	*ret_next = 0;
-	if (!memmem(text, len, "</ListBucketResult>", 19) || !s3_element(text, len, "IsTruncated", truncated, sizeof truncated - 1))
+	if (!memmem(text, len, "</ListBucketResult>", 19) ||
+	    !s3_element(text, len, "IsTruncated", truncated, sizeof truncated - 1))
 		return -ECORRUPT;
 	if (!strcmp(truncated, "true") && !s3_element(text, len, "NextContinuationToken", ret_next, S3_TOKEN_MAX))
 		return -ECORRUPT;

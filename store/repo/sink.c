@@ -3,22 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/repo/ino_blocks.h"
 #include "store/volume/draft.h"
 #include "store/volume/store_internal.h"
 #include "store/volume/volume_internal.h"
 
 #define ROWS_IN_TX 128
 #define PUNCH_ROWS 256
-#define INO_LIMIT (UINT64_C(1) << 39)
-
-/* Numbers [first, first + n) of the manifest are local ones from `local` on. */
-struct block {
-	uint64_t first, n, local;
-};
 
 /* Where a chunk of the repository is in the store: whole chunks or parts, in order. */
 struct piece {
-	uint64_t id; /* 0 until it has a row */
+	uint64_t id;       /* 0 until it has a row */
 	uint32_t off, len; /* in the repository's chunk */
 	struct chunk_loc loc;
 	int64_t same; /* number of an earlier piece that is the same chunk; -1 */
@@ -35,97 +30,14 @@ struct sink {
 	struct draft draft; /* what is filled */
 	bool made, finished, locked;
 	int64_t branch;
-	uint64_t root_remote, root_local;
-	struct block *blocks;
-	size_t n_blocks;
+	struct ino_blocks inos;
 	struct known *known; /* hash table */
 	size_t known_size, n_known;
 	struct piece *pieces;
 	size_t n_pieces, cap_pieces, pending; /* pieces from `pending` on may lack ids */
-	struct inode inode; /* the one being changed */
+	struct inode inode;                   /* the one being changed */
 	bool has_inode, inode_dirty;
 };
-
-/* --- numbers --- */
-
-static int ino_map(const struct sink *k, uint64_t remote, uint64_t *ret)
-{
-	if (remote == k->root_remote) {
-		*ret = k->root_local;
-		return 0;
-	}
-	for (size_t i = 0; i < k->n_blocks; i++)
-		if (remote >= k->blocks[i].first && remote - k->blocks[i].first < k->blocks[i].n) {
-			*ret = k->blocks[i].local + (remote - k->blocks[i].first);
-			return 0;
-		}
-	return -ECORRUPT;
-}
-
-static int blocks_add(struct sink *k, const struct block *b)
-{
-	struct block *more = realloc(k->blocks, (k->n_blocks + 1) * sizeof *more);
-
-	if (!more)
-		return -ENOMEM;
-	more[k->n_blocks++] = *b;
-	k->blocks = more;
-	return 0;
-}
-
-/* The blocks of the view that the pull begins from. Lock held. */
-static int blocks_load(struct sink *k, const struct meta_view *v, uint64_t root)
-{
-	AUTO_FREE void *value = NULL;
-	struct buf_reader r;
-	size_t len;
-	int bad = xattr_get(k->s->meta, v, root, XATTR_ORIGIN, &value, &len);
-
-	if (bad)
-		return bad == -ENODATA ? 0 : bad;
-	r = buf_reader(value, len);
-	while (!bad && buf_reader_left(&r)) {
-		struct block b = {buf_get_varint(&r), buf_get_varint(&r), 0};
-
-		b.local = buf_get_varint(&r);
-		bad = r.bad ? -ECORRUPT : blocks_add(k, &b);
-	}
-	return bad;
-}
-
-static int blocks_store(struct sink *k, struct branch *b)
-{
-	struct buf value = {0};
-	int bad = 0;
-
-	for (size_t i = 0; i < k->n_blocks && !bad; i++) {
-		bad = buf_add_varint(&value, k->blocks[i].first);
-		if (!bad)
-			bad = buf_add_varint(&value, k->blocks[i].n);
-		if (!bad)
-			bad = buf_add_varint(&value, k->blocks[i].local);
-	}
-	if (!bad)
-		bad = xattr_set(k->s->meta, b, k->root_local, XATTR_ORIGIN, value.data ? value.data : (const uint8_t *)"", value.len, 0);
-	buf_free(&value);
-	return bad;
-}
-
-/* Numbers up to last_ino that no block has get one. */
-static int blocks_extend(struct sink *k, uint64_t last_ino)
-{
-	uint64_t next = 1, n;
-
-	for (size_t i = 0; i < k->n_blocks; i++)
-		if (k->blocks[i].first + k->blocks[i].n > next)
-			next = k->blocks[i].first + k->blocks[i].n;
-	if (last_ino < next)
-		return 0;
-	n = last_ino - next + 1;
-	if (n > INO_LIMIT || meta_last_ino(k->s->meta) > INO_LIMIT)
-		return -EFBIG;
-	return blocks_add(k, &(struct block){next, n, meta_reserve_inos(k->s->meta, n)});
-}
 
 /* --- beginning and end --- */
 
@@ -149,23 +61,24 @@ static int begin_in(struct tx *tx, const struct begin *a)
 		v = (struct meta_view){branch_get(m, a->base->branch), a->base->epoch};
 		if (!v.branch)
 			return -ESTALE;
-		k->root_local = a->base->root_ino;
-		bad = blocks_load(k, &v, k->root_local);
+		k->inos.root_local = a->base->root_ino;
+		bad = ino_blocks_load(&k->inos, m, &v);
 	} else {
 		bad = volume_by_name(m, k->volume, &vol);
-		k->root_local = bad ? meta_next_ino(m) : vol.root_ino;
+		k->inos.root_local = bad ? meta_next_ino(m) : vol.root_ino;
 		if (!bad)
 			volume_row_free(&vol);
 		bad = bad == -ENOENT ? 0 : bad;
 	}
 	if (!bad)
-		bad = blocks_extend(k, a->last_ino);
+		bad = ino_blocks_extend(&k->inos, m, a->last_ino);
 	if (!bad)
-		bad = branch_create(m, a->base ? &v : NULL, a->base ? a->base->bytes : 0, a->base ? a->base->inodes : 0, &b);
+		bad = branch_create(m, a->base ? &v : NULL, a->base ? a->base->bytes : 0, a->base ? a->base->inodes : 0,
+				    &b);
 	if (!bad)
-		bad = volume_insert(tx, k->volume, VOLUME_DRAFT | VOLUME_FILLING, b, k->root_local, &none, &vol);
+		bad = volume_insert(tx, k->volume, VOLUME_DRAFT | VOLUME_FILLING, b, k->inos.root_local, &none, &vol);
 	if (!bad)
-		bad = blocks_store(k, b);
+		bad = ino_blocks_store(&k->inos, m, b);
 	if (!bad) {
 		k->branch = b->id;
 		k->draft.id = vol.id;
@@ -173,8 +86,8 @@ static int begin_in(struct tx *tx, const struct begin *a)
 	return bad;
 }
 
-int sink_begin(struct store *s, const char *volume, const struct source_view *base, uint64_t root_ino, uint64_t last_ino,
-	       struct sink **ret, struct err *err)
+int sink_begin(struct store *s, const char *volume, const struct source_view *base, uint64_t root_ino,
+	       uint64_t last_ino, struct sink **ret, struct err *err)
 {
 	struct sink *k = calloc(1, sizeof *k);
 	struct begin a = {k, base, last_ino};
@@ -184,7 +97,7 @@ int sink_begin(struct store *s, const char *volume, const struct source_view *ba
 	if (!k)
 		return err_set(err, ENOMEM, "out of memory");
 	k->s = s;
-	k->root_remote = root_ino;
+	k->inos.root_remote = root_ino;
 	(void)snprintf(k->volume, sizeof k->volume, "%s", volume);
 	bad = tx_begin(s, NULL, 0, 0, &tx);
 	if (!bad) {
@@ -210,7 +123,7 @@ void sink_free(struct sink *k)
 	sink_chunks_abort(k);
 	if (k->made && !k->finished)
 		draft_drop(k->s, &k->draft);
-	free(k->blocks);
+	free(k->inos.v);
 	free(k->known);
 	free(k->pieces);
 	free(k);
@@ -380,7 +293,7 @@ static int put_inode(struct sink *k, struct branch *b, uint64_t ino, const struc
 	int bad = row_inode_parse(row->value, row->value_len, &v);
 
 	if (!bad && v.parent)
-		bad = ino_map(k, v.parent, &parent);
+		bad = ino_blocks_map(&k->inos, v.parent, &parent);
 	if (bad)
 		return bad;
 	bad = hold_inode(k, b, ino);
@@ -425,7 +338,8 @@ static int remove_inode(struct sink *k, struct branch *b, uint64_t ino)
 	return bad;
 }
 
-static int apply_xattr(struct sink *k, struct branch *b, uint64_t ino, const char *name, size_t len, const struct sink_row *row)
+static int apply_xattr(struct sink *k, struct branch *b, uint64_t ino, const char *name, size_t len,
+		       const struct sink_row *row)
 {
 	char text[NAME_LEN_MAX + 1];
 	int bad;
@@ -435,13 +349,16 @@ static int apply_xattr(struct sink *k, struct branch *b, uint64_t ino, const cha
 	if (text[0] == XATTR_INTERNAL && strcmp(text, XATTR_SYMLINK_TARGET) != 0)
 		return -ECORRUPT;
 	if (row->value)
-		return row->value_len > XATTR_VALUE_MAX ? -ECORRUPT
-							: xattr_set(k->s->meta, b, ino, text, row->value_len ? row->value : "", row->value_len, 0);
+		return row->value_len > XATTR_VALUE_MAX
+			       ? -ECORRUPT
+			       : xattr_set(k->s->meta, b, ino, text, row->value_len ? row->value : "", row->value_len,
+					   0);
 	bad = xattr_delete(k->s->meta, b, ino, text);
 	return bad == -ENODATA ? 0 : bad;
 }
 
-static int apply_entry(struct sink *k, struct branch *b, uint64_t parent, const char *name, size_t len, const struct sink_row *row)
+static int apply_entry(struct sink *k, struct branch *b, uint64_t parent, const char *name, size_t len,
+		       const struct sink_row *row)
 {
 	const struct meta_view head = {b, META_HEAD};
 	struct meta *m = k->s->meta;
@@ -459,7 +376,7 @@ static int apply_entry(struct sink *k, struct branch *b, uint64_t parent, const 
 	}
 	bad = row_dirent_parse(row->value, row->value_len, &v);
 	if (!bad)
-		bad = ino_map(k, v.ino, &e.ino);
+		bad = ino_blocks_map(&k->inos, v.ino, &e.ino);
 	e.type = v.type;
 	return bad ? bad : dirent_put(m, b, &e);
 }
@@ -518,7 +435,7 @@ static int apply_row(struct sink *k, struct branch *b, const struct sink_row *ro
 	int bad = row_key_parse(row->key, &remote, &kind, &sub, &name, &len);
 
 	if (!bad)
-		bad = ino_map(k, remote, &ino);
+		bad = ino_blocks_map(&k->inos, remote, &ino);
 	if (bad)
 		return bad;
 	switch (kind) {
@@ -600,7 +517,8 @@ static int finish_in(struct tx *tx, void *arg)
 	struct finish *f = arg;
 	struct store *s = tx->s;
 	struct volume_row hidden = {0}, target = {0};
-	struct snapshot_row snap = {.id = meta_next_id(s->meta), .created = f->created, .root_ino = f->k->root_local};
+	struct snapshot_row snap = {
+		.id = meta_next_id(s->meta), .created = f->created, .root_ino = f->k->inos.root_local};
 	struct branch *b = branch_get(s->meta, f->k->branch);
 	int bad = b ? check_target(s, f, &hidden, &target) : -ESTALE;
 
@@ -619,7 +537,9 @@ static int finish_in(struct tx *tx, void *arg)
 		bad = snapshot_put(s->meta, &snap);
 	}
 	if (!bad) {
-		*f->ret = (struct source_view){target.id, snap.branch, snap.epoch, snap.root_ino, snap.created, snap.bytes, snap.inodes, "", ""};
+		*f->ret = (struct source_view){target.id,     snap.branch,  snap.epoch,
+					       snap.root_ino, snap.created, snap.bytes,
+					       snap.inodes,   "",           ""};
 		(void)snprintf(f->ret->name, sizeof f->ret->name, "%s", target.name);
 		(void)snprintf(f->ret->snapshot, sizeof f->ret->snapshot, "%s", snap.name);
 	}

@@ -75,12 +75,14 @@ static int next_pin(struct meta *m, int64_t volume, const char *repo_id, bool ru
 
 	(void)snprintf(prefix, sizeof prefix, "@%s.", repo_id);
 	while (!(r = snapshot_next_any(m, volume, snap->created, snap->id, snap)))
-		if (!strncmp(snap->name, prefix, strlen(prefix)) && running == !strcmp(snap->name + strlen(prefix), PIN_RUNNING))
+		if (!strncmp(snap->name, prefix, strlen(prefix)) &&
+		    running == !strcmp(snap->name + strlen(prefix), PIN_RUNNING))
 			return 0;
 	return r;
 }
 
-int source_pin_find(struct store *s, const char *volume, const char *repo_id, struct source_view *ret, struct repo_name *ret_id)
+int source_pin_find(struct store *s, const char *volume, const char *repo_id, struct source_view *ret,
+		    struct repo_name *ret_id)
 {
 	struct snapshot_row snap = {0};
 	struct volume_row vol;
@@ -115,16 +117,18 @@ static int drop_pins(struct tx *tx, int64_t volume, const char *repo_id, bool ru
 
 static int set_pin(struct tx *tx, const struct source_view *v, const char *repo_id, const struct repo_name *id)
 {
-	struct snapshot_row pin = {
-		.id = meta_next_id(tx->s->meta),
-		.volume = v->volume,
-		.branch = v->branch,
-		.epoch = v->epoch,
-		.created = v->created,
-		.bytes = v->bytes,
-		.inodes = v->inodes,
-		.root_ino = v->root_ino,
-	}, old;
+	struct snapshot_row pin =
+				    {
+					    .id = meta_next_id(tx->s->meta),
+					    .volume = v->volume,
+					    .branch = v->branch,
+					    .epoch = v->epoch,
+					    .created = v->created,
+					    .bytes = v->bytes,
+					    .inodes = v->inodes,
+					    .root_ino = v->root_ino,
+				    },
+			    old;
 	int r = 0;
 
 	pin_name(repo_id, id, pin.name);
@@ -140,8 +144,8 @@ static int set_pin(struct tx *tx, const struct source_view *v, const char *repo_
 }
 
 /* One change of pins, as a durable transaction. */
-static int change_pins(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id, bool set,
-		       struct err *err)
+static int change_pins(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id,
+		       bool set, struct err *err)
 {
 	struct tx tx;
 	int r = tx_begin(s, NULL, 0, 0, &tx);
@@ -155,7 +159,8 @@ static int change_pins(struct store *s, const struct source_view *v, const char 
 	return r ? err_set(err, -r, "pinning '%s@%s': %s", v->name, v->snapshot, err_name(-r)) : 0;
 }
 
-int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id, struct err *err)
+int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id,
+		   struct err *err)
 {
 	return change_pins(s, v, repo_id, id, true, err);
 }
@@ -167,7 +172,8 @@ int source_pin_clear(struct store *s, const struct source_view *v, const char *r
 
 /* --- rows --- */
 
-int source_inodes(struct store *s, const struct source_view *v, uint64_t after, struct inode *ret, size_t max, size_t *ret_n)
+int source_inodes(struct store *s, const struct source_view *v, uint64_t after, struct inode *ret, size_t max,
+		  size_t *ret_n)
 {
 	struct meta_view view;
 	int r;
@@ -187,8 +193,8 @@ int source_inode(struct store *s, const struct source_view *v, uint64_t ino, str
 	return r ? r : inode_get(s->meta, &view, ino, ret);
 }
 
-int source_entries(struct store *s, const struct source_view *v, uint64_t parent, int64_t after, struct dirent_row *ret, size_t max,
-		   size_t *ret_n)
+int source_entries(struct store *s, const struct source_view *v, uint64_t parent, int64_t after, struct dirent_row *ret,
+		   size_t max, size_t *ret_n)
 {
 	struct meta_view view;
 	int r;
@@ -198,7 +204,8 @@ int source_entries(struct store *s, const struct source_view *v, uint64_t parent
 	return r ? r : dirent_scan(s->meta, &view, parent, after, ret, max, ret_n);
 }
 
-int source_entry(struct store *s, const struct source_view *v, uint64_t parent, const char *name, size_t len, struct dirent_row *ret)
+int source_entry(struct store *s, const struct source_view *v, uint64_t parent, const char *name, size_t len,
+		 struct dirent_row *ret)
 {
 	struct meta_view view;
 	int r;
@@ -232,8 +239,8 @@ int source_extents_at(struct store *s, const struct source_view *v, const struct
 	return r ? r : extent_scan(s->meta, &view, inode, off, end, ret, max, ret_n);
 }
 
-int source_extents(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off, struct extent *ret, size_t max,
-		   size_t *ret_n)
+int source_extents(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off,
+		   struct extent *ret, size_t max, size_t *ret_n)
 {
 	return source_extents_at(s, v, inode, off, INT64_MAX, ret, max, ret_n);
 }
@@ -299,7 +306,8 @@ int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len)
 	atomic_fetch_add(&s->gate_readers[gate], 1);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!r) {
-		loc = (struct chunk_loc){row.pack, row.off, row.stored_len, row.raw_len, row.codec, {row.hash_lo, row.hash_hi}};
+		loc = (struct chunk_loc){row.pack,    row.off,   row.stored_len,
+					 row.raw_len, row.codec, {row.hash_lo, row.hash_hi}};
 		r = chunk_store_read(s->chunks, &loc, out, false);
 	}
 	atomic_fetch_sub(&s->gate_readers[gate], 1);
@@ -390,7 +398,8 @@ static int compare_changes(const void *a, const void *b, void *arg)
 	return order ? order : (int)x->name_len - (int)y->name_len;
 }
 
-int source_changed(struct store *s, const struct source_view *a, const struct source_view *b, struct source_changes *ret)
+int source_changed(struct store *s, const struct source_view *a, const struct source_view *b,
+		   struct source_changes *ret)
 {
 	struct source_changes c = {0};
 	struct collecting col = {NULL, &c};

@@ -1,7 +1,8 @@
-/* The store's side of a push: views read as rows, a slice of them under the store lock at a time, and the pins that keep a pushed view.
+/* The store's side of a push: views read as rows, a slice of them under the store lock at a time, and the pins that
+ * keep a pushed view.
  *
- * A pin is a snapshot row that no listing shows: its name is "@", the repository's id and the id of the repository's snapshot that the view
- * became. It outlives the snapshot that the user made, and goes with the volume. Any thread. */
+ * A pin is a snapshot row that no listing shows: its name is "@", the repository's id and the id of the repository's
+ * snapshot that the view became. It outlives the snapshot that the user made, and goes with the volume. Any thread. */
 #ifndef VARVE_REPO_SOURCE_H
 #define VARVE_REPO_SOURCE_H
 
@@ -23,24 +24,29 @@ int source_find(struct store *s, const char *volume, const char *snapshot, struc
 /* --- pins --- */
 
 /* The view that is pinned for the repository, and what it became there; -ENOENT. */
-int source_pin_find(struct store *s, const char *volume, const char *repo_id, struct source_view *ret, struct repo_name *ret_id);
-/* Pins the view in place of what was pinned of that volume; id NULL: for as long as a push runs, beside what is pinned. Durable. */
-int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id, struct err *err);
+int source_pin_find(struct store *s, const char *volume, const char *repo_id, struct source_view *ret,
+		    struct repo_name *ret_id);
+/* Pins the view in place of what was pinned of that volume; id NULL: for as long as a push runs, beside what is pinned.
+ * Durable. */
+int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id,
+		   struct err *err);
 /* Takes the pin of a push that runs away. */
 int source_pin_clear(struct store *s, const struct source_view *v, const char *repo_id, struct err *err);
 
 /* --- rows of a view --- */
 
 /* As inode_scan, inode_get, dirent_scan, extent_scan of that view. */
-int source_inodes(struct store *s, const struct source_view *v, uint64_t after, struct inode *ret, size_t max, size_t *ret_n);
+int source_inodes(struct store *s, const struct source_view *v, uint64_t after, struct inode *ret, size_t max,
+		  size_t *ret_n);
 int source_inode(struct store *s, const struct source_view *v, uint64_t ino, struct inode *ret);
-int source_entries(struct store *s, const struct source_view *v, uint64_t parent, int64_t after, struct dirent_row *ret, size_t max,
-		   size_t *ret_n);
-int source_entry(struct store *s, const struct source_view *v, uint64_t parent, const char *name, size_t len, struct dirent_row *ret);
+int source_entries(struct store *s, const struct source_view *v, uint64_t parent, int64_t after, struct dirent_row *ret,
+		   size_t max, size_t *ret_n);
+int source_entry(struct store *s, const struct source_view *v, uint64_t parent, const char *name, size_t len,
+		 struct dirent_row *ret);
 /* An entry that names the inode; -ENOENT. */
 int source_name_of(struct store *s, const struct source_view *v, uint64_t ino, struct dirent_row *ret);
-int source_extents(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off, struct extent *ret, size_t max,
-		   size_t *ret_n);
+int source_extents(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off,
+		   struct extent *ret, size_t max, size_t *ret_n);
 /* Those that overlap [off, end), clipped at neither end. */
 int source_extents_at(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off, int64_t end,
 		      struct extent *ret, size_t max, size_t *ret_n);
@@ -62,7 +68,7 @@ enum source_what { SOURCE_INODE = 1, SOURCE_XATTR = 2, SOURCE_DIRENT = 3, SOURCE
 struct source_change {
 	uint64_t ino;
 	enum source_what what;
-	int64_t k;	  /* hash or offset */
+	int64_t k;        /* hash or offset */
 	uint32_t name_at; /* of an entry, in names */
 	uint8_t name_len;
 };
@@ -72,7 +78,8 @@ struct source_changes {
 	struct buf names;
 };
 /* The rows that may differ between two views. >0: nothing tells, all of it may; -EXDEV: they have no common history. */
-int source_changed(struct store *s, const struct source_view *a, const struct source_view *b, struct source_changes *ret);
+int source_changed(struct store *s, const struct source_view *a, const struct source_view *b,
+		   struct source_changes *ret);
 void source_changes_free(struct source_changes *c);
 
 #endif

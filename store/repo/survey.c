@@ -34,7 +34,8 @@ static int mark_chunk(struct survey *s, const struct repo_name *name, const stru
 	for (unsigned depth = 0; fresh && depth < 64; depth++) {
 		if (!blob_index_mark(s->r->index, &at, &place, &fresh) || place.blob.type != REPO_CHUNK) {
 			repo_name_hex(&at, hex);
-			return survey_find(s, ECORRUPT, err, "%s@%s needs the chunk %s, which no pack has", e->s.volume, e->s.snapshot, hex);
+			return survey_find(s, ECORRUPT, err, "%s@%s needs the chunk %s, which no pack has", e->s.volume,
+					   e->s.snapshot, hex);
 		}
 		s->chunks += fresh;
 		if (place.blob.codec != CODEC_DELTA)
@@ -66,7 +67,8 @@ static int check_row(struct survey *s, const struct repo_entry *e, const struct 
 	return kind == ROW_EXTENT ? mark_chunk(s, &x.chunk, e, err) : 0;
 }
 
-static int mark_node(struct survey *s, const struct repo_name *name, unsigned level, const struct repo_entry *e, struct err *err)
+static int mark_node(struct survey *s, const struct repo_name *name, unsigned level, const struct repo_entry *e,
+		     struct err *err)
 {
 	struct blob_place place;
 	struct repo_name child;
@@ -77,7 +79,8 @@ static int mark_node(struct survey *s, const struct repo_name *name, unsigned le
 
 	if (!blob_index_mark(s->r->index, name, &place, &fresh)) {
 		repo_name_hex(name, hex);
-		return survey_find(s, ECORRUPT, err, "%s@%s needs the node %s, which no pack has", e->s.volume, e->s.snapshot, hex);
+		return survey_find(s, ECORRUPT, err, "%s@%s needs the node %s, which no pack has", e->s.volume,
+				   e->s.snapshot, hex);
 	}
 	if (!fresh)
 		return 0;
@@ -101,6 +104,7 @@ static int mark_node(struct survey *s, const struct repo_name *name, unsigned le
 int survey_snapshot(struct survey *s, const struct repo_entry *e, struct err *err)
 {
 	if (e->s.level >= NODE_LEVEL_MAX)
-		return survey_find(s, ECORRUPT, err, "%s@%s has a manifest of %u levels", e->s.volume, e->s.snapshot, e->s.level);
+		return survey_find(s, ECORRUPT, err, "%s@%s has a manifest of %u levels", e->s.volume, e->s.snapshot,
+				   e->s.level);
 	return mark_node(s, &e->s.root, e->s.level, e, err);
 }

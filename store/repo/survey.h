@@ -12,9 +12,11 @@ struct survey {
 	void *arg;
 	uint64_t nodes, chunks, findings;
 };
-/* Marks every blob that a snapshot needs: nodes, chunks, and the bases of deltas. The index has been loaded and no mark set. */
+/* Marks every blob that a snapshot needs: nodes, chunks, and the bases of deltas. The index has been loaded and no mark
+ * set. */
 int survey_snapshot(struct survey *s, const struct repo_entry *e, struct err *err);
 /* For other parts of a check. Ends with -code when findings are errors. */
-int survey_find(struct survey *s, int code, struct err *err, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+int survey_find(struct survey *s, int code, struct err *err, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

@@ -226,8 +226,9 @@ static int serve_list(struct server *s, const char *prefix, struct err *err)
 static int hello(struct server *s, const struct wire_request *q, struct err *err)
 {
 	if (q->off != WIRE_VERSION)
-		return err_set(err, EPROTO, "the far side's varve speaks version %d, not %llu: use the same varve on both", WIRE_VERSION,
-			       (unsigned long long)q->off);
+		return err_set(err, EPROTO,
+			       "the far side's varve speaks version %d, not %llu: use the same varve on both",
+			       WIRE_VERSION, (unsigned long long)q->off);
 	if (s->be)
 		return 0;
 	return backend_dir_open(s->path, q->len & BACKEND_CREATE, &s->be, err);
@@ -254,7 +255,8 @@ static int answer(struct server *s, const struct wire_request *q, struct err *er
 	case WIRE_GET:
 		if (q->len != UINT64_MAX && q->len > WIRE_FRAME_MAX)
 			return err_set(err, EMSGSIZE, "too much at once");
-		return backend_get(s->be, key, q->off, q->len == UINT64_MAX ? SIZE_MAX : (size_t)q->len, &s->reply, err);
+		return backend_get(s->be, key, q->off, q->len == UINT64_MAX ? SIZE_MAX : (size_t)q->len, &s->reply,
+				   err);
 	case WIRE_PUT:
 		return backend_put(s->be, key, q->data, q->data_len, err);
 	case WIRE_LIST:
@@ -293,5 +295,7 @@ int wire_serve(const char *path, int in, int out, struct err *err)
 	buf_free(&frame);
 	buf_free(&s.reply);
 	backend_free(s.be);
-	return bad == -EPIPE ? 0 : err_set(err, -bad, "serving %s: %s", path, bad == -ECORRUPT ? "this is not what varve sends" : err_name(-bad));
+	return bad == -EPIPE ? 0
+			     : err_set(err, -bad, "serving %s: %s", path,
+				       bad == -ECORRUPT ? "this is not what varve sends" : err_name(-bad));
 }

@@ -29,13 +29,14 @@ static inline int repo_fixture_setup(void **state)
 		const char *url = getenv("VARVE_TEST_REPO"), *at = strstr(url, "RANDOM");
 
 		assert_non_null(at);
-		(void)snprintf(f->url, sizeof f->url, "%.*s%d%s", (int)(at - url), url, (int)getpid(), at + strlen("RANDOM"));
+		(void)snprintf(f->url, sizeof f->url, "%.*s%d%s", (int)(at - url), url, (int)getpid(),
+			       at + strlen("RANDOM"));
 	} else {
 		strcpy(f->url, access("/dev/shm", W_OK) ? "/var/tmp/varve-repo-XXXXXX" : "/dev/shm/varve-repo-XXXXXX");
 		assert_non_null(mkdtemp(f->url));
 	}
-	f->cred.access = (struct backend_access){getenv("VARVE_SSH_COMMAND"), getenv("AWS_ACCESS_KEY_ID"), getenv("AWS_SECRET_ACCESS_KEY"),
-						 NULL, getenv("AWS_REGION")};
+	f->cred.access = (struct backend_access){getenv("VARVE_SSH_COMMAND"), getenv("AWS_ACCESS_KEY_ID"),
+						 getenv("AWS_SECRET_ACCESS_KEY"), NULL, getenv("AWS_REGION")};
 	f->cred.key_file = "a key of many bytes";
 	f->cred.key_file_len = 19;
 	if (repo_init(f->url, &f->cred, true, "test", &err))
@@ -80,7 +81,8 @@ static inline void fixture_snapshot(struct store *s, const char *volume, const c
 		fail_msg("snapshot_create: %s", err.text);
 }
 
-static inline struct push_result fixture_push(struct repo_fixture *f, struct store *s, const char *volume, const char *snapshot)
+static inline struct push_result fixture_push(struct repo_fixture *f, struct store *s, const char *volume,
+					      const char *snapshot)
 {
 	struct repo *r = fixture_repo(f);
 	struct push_result result;
@@ -93,8 +95,8 @@ static inline struct push_result fixture_push(struct repo_fixture *f, struct sto
 	return result;
 }
 
-static inline struct pull_result fixture_pull(struct repo_fixture *f, struct store *s, const char *volume, const char *snapshot,
-					      const char *new_volume)
+static inline struct pull_result fixture_pull(struct repo_fixture *f, struct store *s, const char *volume,
+					      const char *snapshot, const char *new_volume)
 {
 	struct repo *r = fixture_repo(f);
 	struct pull_result result;

@@ -1,5 +1,5 @@
-/* Every parser of the repository's formats: what was encoded comes back; what is cut short or changed is refused or parsed, and nothing past its
- * end is touched (the sanitized build sees that). */
+/* Every parser of the repository's formats: what was encoded comes back; what is cut short or changed is refused or
+ * parsed, and nothing past its end is touched (the sanitized build sees that). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -188,9 +188,11 @@ static void add_table(struct buf *b)
 
 static void test_small_objects(void **state)
 {
-	const struct repo_config config = {.id = {1, 2, 3}, .created = 5, .master = {9}}, sealed = {.encrypted = true, .created = 7};
+	const struct repo_config config = {.id = {1, 2, 3}, .created = 5, .master = {9}},
+				 sealed = {.encrypted = true, .created = 7};
 	const struct repo_slot slot = {.kind = SLOT_PASSPHRASE, .cost = {2, 1 << 26}, .label = "host", .created = 3};
-	const struct repo_snapshot snap = {.volume = "v", .snapshot = "s", .host = "h", .created = 1, .bytes = 2, .level = 1};
+	const struct repo_snapshot snap = {
+		.volume = "v", .snapshot = "s", .host = "h", .created = 1, .bytes = 2, .level = 1};
 	struct repo_name packs[2] = {{{1}}, {{2}}};
 	const struct repo_quarantine q = {.since = 4, .packs = packs, .n = 2};
 	struct buf b = {0};
@@ -247,7 +249,8 @@ static void test_nodes(void **state)
 	assert_int_equal(row_extent_encode(&extent, &values[2]), 0);
 	assert_int_equal(node_begin(&b, 0, 3), 0);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(node_add(&b, before.b, before.len, keys[i].b, keys[i].len, values[i].data, values[i].len), 0);
+		assert_int_equal(
+			node_add(&b, before.b, before.len, keys[i].b, keys[i].len, values[i].data, values[i].len), 0);
 		before = keys[i];
 		buf_free(&values[i]);
 	}
@@ -257,7 +260,8 @@ static void test_nodes(void **state)
 
 static void test_wire(void **state)
 {
-	struct wire_request q = {.op = WIRE_PUT, .off = 1, .len = 2, .key = "packs/ab/cd", .data = "bytes", .data_len = 5};
+	struct wire_request q = {
+		.op = WIRE_PUT, .off = 1, .len = 2, .key = "packs/ab/cd", .data = "bytes", .data_len = 5};
 	struct err e = {0};
 	struct buf b = {0}, rest = {0};
 
@@ -300,7 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small_objects), cmocka_unit_test(test_tables), cmocka_unit_test(test_nodes),
-		cmocka_unit_test(test_wire),	      cmocka_unit_test(test_s3),
+		cmocka_unit_test(test_wire),          cmocka_unit_test(test_s3),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

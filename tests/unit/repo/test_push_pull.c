@@ -1,5 +1,5 @@
-/* Random trees and edits pushed and pulled: what comes out is what went in, byte for byte and attribute for attribute; later pushes and pulls
- * move what changed; pins keep what the next push begins from. */
+/* Random trees and edits pushed and pulled: what comes out is what went in, byte for byte and attribute for attribute;
+ * later pushes and pulls move what changed; pins keep what the next push begins from. */
 #include "tests/unit/repo/repo_fixture.h"
 
 #include "store/maint/check.h"
@@ -46,8 +46,10 @@ static void test_random_trees(void **state)
 			assert_int_equal(snapshot_remove(f->a->s, "v", name, NULL), 0);
 			fixture_maintain(f->a);
 		} else {
-			assert_int_equal(fixture_pull(f, f->b->s, "v", name, round ? NULL : "w").incremental, round > 2);
-			tree_same(f->a->s, tree_root(f->a->s, "v", name), f->b->s, tree_root(f->b->s, round ? "v" : "w", name));
+			assert_int_equal(fixture_pull(f, f->b->s, "v", name, round ? NULL : "w").incremental,
+					 round > 2);
+			tree_same(f->a->s, tree_root(f->a->s, "v", name), f->b->s,
+				  tree_root(f->b->s, round ? "v" : "w", name));
 		}
 		check_clean(f->a->s);
 		check_clean(f->b->s);

@@ -123,13 +123,18 @@ static void test_every_object_rots(void **state)
 
 		assert_int_equal(stat(paths[i], &st), 0);
 		for (unsigned k = 0; k < 6; k++) {
-			off_t at = k == 0 ? 0 : k == 1 ? st.st_size - 1 : k == 2 ? st.st_size / 2 : (off_t)rng(&r, (uint32_t)st.st_size);
+			off_t at = k == 0   ? 0
+				   : k == 1 ? st.st_size - 1
+				   : k == 2 ? st.st_size / 2
+					    : (off_t)rng(&r, (uint32_t)st.st_size);
 
 			flip(paths[i], at);
 			if (!check_all(f))
-				fail_msg("byte %lld of %s was changed, and the check found nothing", (long long)at, paths[i] + skip);
+				fail_msg("byte %lld of %s was changed, and the check found nothing", (long long)at,
+					 paths[i] + skip);
 			if (!strstr(findings, paths[i] + skip))
-				fail_msg("byte %lld of %s was changed, and the check says\n%s", (long long)at, paths[i] + skip, findings);
+				fail_msg("byte %lld of %s was changed, and the check says\n%s", (long long)at,
+					 paths[i] + skip, findings);
 			flip(paths[i], at);
 		}
 	}
@@ -165,7 +170,8 @@ struct fault {
 	bool hit;
 };
 
-static int fail_nth(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len, off_t off)
+static int fail_nth(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data,
+		    size_t *len, off_t off)
 {
 	struct fault *fault = arg;
 

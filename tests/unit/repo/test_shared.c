@@ -64,7 +64,8 @@ static void *push_all(void *arg)
 		char name[16];
 
 		(void)snprintf(name, sizeof name, "%c%d", p->seed == 1 ? 'a' : 'b', i);
-		if (repo_open(p->f->url, &p->f->cred, &r, &err) || repo_push(p->sf->s, r, "v", name, &progress, &result, &err))
+		if (repo_open(p->f->url, &p->f->cred, &r, &err) ||
+		    repo_push(p->sf->s, r, "v", name, &progress, &result, &err))
 			(void)snprintf(p->what, sizeof p->what, "%s: %.100s", name, err.text);
 		repo_free(r);
 	}

@@ -155,7 +155,8 @@ static inline void tree_same(struct store *a, uint64_t na, struct store *b, uint
 }
 
 /* A random entry of the tree under `dir`, which it may be itself; its directory and name. */
-static inline uint64_t tree_pick(struct store *s, struct tree_rng *r, uint64_t dir, uint64_t *ret_parent, char *ret_name)
+static inline uint64_t tree_pick(struct store *s, struct tree_rng *r, uint64_t dir, uint64_t *ret_parent,
+				 char *ret_name)
 {
 	uint64_t at = dir;
 
@@ -233,7 +234,8 @@ static inline void tree_edit(struct store *s, struct tree_rng *r, uint64_t root)
 		break;
 	case 6:
 		if (*name)
-			(void)(S_ISDIR(attr.mode) ? ns_rmdir(s, &fixture_op, parent, name) : ns_unlink(s, &fixture_op, parent, name));
+			(void)(S_ISDIR(attr.mode) ? ns_rmdir(s, &fixture_op, parent, name)
+						  : ns_unlink(s, &fixture_op, parent, name));
 		break;
 	case 7:
 		if (S_ISREG(attr.mode))
@@ -243,14 +245,16 @@ static inline void tree_edit(struct store *s, struct tree_rng *r, uint64_t root)
 		if (*name) {
 			uint64_t n2 = tree_pick(s, r, root, &parent2, other);
 
-			(void)ns_rename(s, &fixture_op, parent, name, tree_dir_of(s, n2, parent2), rng(r, 2) && *other ? other : fresh, 0);
+			(void)ns_rename(s, &fixture_op, parent, name, tree_dir_of(s, n2, parent2),
+					rng(r, 2) && *other ? other : fresh, 0);
 		}
 		break;
 	case 9:
 		want.mode = 0600 + rng(r, 64);
 		want.uid = rng(r, 3);
 		want.mtime = rng(r, 1000000) * INT64_C(1000000007);
-		assert_int_equal(ns_setattr(s, &fixture_op, node, &want, NS_SET_MODE | NS_SET_UID | NS_SET_MTIME, &attr), 0);
+		assert_int_equal(
+			ns_setattr(s, &fixture_op, node, &want, NS_SET_MODE | NS_SET_UID | NS_SET_MTIME, &attr), 0);
 		break;
 	case 10:
 		if (!S_ISLNK(attr.mode)) {
