@@ -84,6 +84,7 @@ help:
 	@echo "  make check-model    the model test; OPS=1000000 SEED=1"
 	@echo "  make check-faults   every allocation, SQLite call and I/O of a workload fails once; STRIDE=29 for a part"
 	@echo "  make check-crash    the power fails at 10,000 moments; POINTS=10000 SEED=1"
+	@echo "  make check-fuzz     every parser on random changes of valid input; RUNS=1000000 SEED=1; make fuzz-NAME: libFuzzer"
 	@echo "  make check-mount    every mounted test; T=tests/mount/sqlite.sh for one"
 	@echo "  make check-pg       PostgreSQL under 100 snapshots and 10 clones"
 	@echo "  make check-docker   a container of a real Docker engine on a volume"
@@ -128,6 +129,31 @@ $(B)/tests/unit/$(1)/%: $(B)/tests/unit/$(1)/%.o $(TLIB_OBJS) $(unit_libs_$(1):%
 	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $$(STORE_LDLIBS) $$(shell pkg-config --libs cmocka)
 endef
 $(foreach m,$(STORE_MODULES),$(eval $(call unit_rule,$(m))))
+
+# Fuzz targets: with the driver of their own seeds, or with libFuzzer.
+FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BINS  := $(FUZZ_NAMES:%=$(B)/tests/fuzz/fuzz_%)
+FUZZ_LIBS  := volume meta journal chunk base
+$(FUZZ_BINS): $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/driver.o $(FUZZ_LIBS:%=$(B)/lib%.a)
+	@$(if $(Q),echo "  LINK    $@")
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(STORE_LDLIBS)
+
+RUNS    ?= 1000000
+SECONDS ?= 60
+.PHONY: check-fuzz fuzz-bins
+fuzz-bins: $(FUZZ_BINS)
+check-fuzz: $(FUZZ_BINS)
+	$(Q)for t in $(FUZZ_BINS); do $$t --runs $(RUNS) --seed $(or $(SEED),$(shell date +%s)) || exit 1; done
+
+.PHONY: fuzz-%
+# `make fuzz-record SECONDS=600`: libFuzzer on one target, built apart with clang.
+fuzz-%:
+	$(Q)mkdir -p $(O)/fuzz/corpus-$*
+	$(Q)clang $(CPPFLAGS) $(PKG_CFLAGS) -O1 -g -std=gnu17 -fno-strict-aliasing -pthread -fsanitize=fuzzer,address,undefined \
+		-o $(O)/fuzz/fuzz_$* tests/fuzz/fuzz_$*.c $(foreach m,$(FUZZ_LIBS),$(wildcard store/$(m)/*.c)) $(STORE_LDLIBS)
+	$(Q)$(MAKE) --no-print-directory $(B)/tests/fuzz/fuzz_$*
+	$(Q)$(B)/tests/fuzz/fuzz_$* --write-seeds $(O)/fuzz/corpus-$*
+	$(Q)cd $(O)/fuzz && ./fuzz_$* -max_total_time=$(SECONDS) corpus-$*
 
 # A unit test of tools links what is not main or a command, and so needs no engine.
 $(B)/tests/unit/tools/%: $(B)/tests/unit/tools/%.o $(filter-out %/main.o $(B)/tools/cmd_%,$(TOOLS_OBJS)) $(B)/libbase.a
@@ -187,7 +213,7 @@ $(B)/tests/bench/passthrough_ll: /usr/share/doc/libfuse3-dev/examples/passthroug
 	$(Q)$(CC) -O2 -pthread -w -o $@ $< $(shell pkg-config --cflags --libs fuse3)
 
 .PHONY: test-bins
-test-bins: unit-bins $(MODEL_BIN) $(CRASH_BIN) $(FAULTS_BIN) $(POSIX_BIN)
+test-bins: unit-bins $(MODEL_BIN) $(CRASH_BIN) $(FAULTS_BIN) $(FUZZ_BINS) $(POSIX_BIN)
 
 .PHONY: deps
 deps:

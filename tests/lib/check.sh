@@ -85,6 +85,14 @@ faults() {
 	shift 2
 	step "faults$variant ($*)" "$folder/tests/faults/faults" "$@"
 }
+# fuzz VARIANT FOLDER RUNS
+fuzz() {
+	local bin
+	for bin in tests/fuzz/fuzz_*.c; do
+		bin=${bin%.c}
+		step "fuzz$1/${bin##*/} ($3 runs, seed $SEED)" "$2/$bin" --runs "$3" --seed "$SEED"
+	done
+}
 model() { step "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
 
 # crash VARIANT FOLDER MOMENTS
@@ -95,7 +103,7 @@ build() { step "build" $MAKE --no-print-directory -j"$JOBS" O="$O" all test-bins
 san=address,undefined
 sanitized() {
 	step "build with $san" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=$san unit-bins "$O/out-address-undefined/tests/model/model" \
-		"$O/out-address-undefined/tests/faults/faults" "$O/out-address-undefined/tests/crash/crash" ||
+		"$O/out-address-undefined/tests/faults/faults" "$O/out-address-undefined/tests/crash/crash" fuzz-bins ||
 		return
 	local bins
 	mapfile -t bins < <(unit_bins "$O/out-address-undefined" '.*')
@@ -103,6 +111,7 @@ sanitized() {
 	model "-asan" "$O/out-address-undefined" "$1"
 	faults "-asan" "$O/out-address-undefined" --stride "$2"
 	crash "-asan" "$O/out-address-undefined" $(($1 / 200))
+	fuzz "-asan" "$O/out-address-undefined" "$3"
 }
 
 tsan() {
@@ -128,13 +137,13 @@ quick | all)
 	if [ "$1" = quick ]; then
 		model "" "$B" 20000
 		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/plugin.sh tests/docker/takeover.sh tests/docker/units.sh
-		sanitized 20000 61
+		sanitized 20000 61 5000
 	else
 		export LONG=1
 		model "" "$B" 1000000
 		faults "" "$B"
 		scripts tests/mount/*.sh tests/docker/*.sh
-		sanitized 100000 7
+		sanitized 100000 7 300000
 		tsan
 	fi
 	;;
