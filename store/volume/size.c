@@ -86,6 +86,8 @@ static int check_slice(const struct counting *c)
 
 static int add_chunks(uint64_t **list, size_t *n, size_t *cap, const uint64_t *chunks, unsigned more)
 {
+	if (!more)
+		return 0;
 	if (*n + more > *cap) {
 		size_t grown = *cap ? *cap * 2 : 16 * SLICE_ROWS;
 		uint64_t *v = grown > ROWS_MAX ? NULL : reallocarray(*list, grown, sizeof *v);
