@@ -21,6 +21,7 @@
 	X(chunk_bytes_stored, "Bytes of stored chunks after compression")                                             \
 	X(chunk_bytes_dedup, "Bytes that deduplication did not have to store")                                        \
 	X(chunks_corrupt, "Chunks whose stored bytes did not match their hash")                                       \
+	X(metadata_corrupt, "Reads of metadata that met a damaged page or row")                                                \
 	X(bytes_punched, "Bytes of dead chunks given back to the host filesystem")                                    \
 	X(bytes_compacted, "Bytes of live chunks moved, so that their packs' dead space could be given back")        \
 	X(reaped_rows, "Metadata rows removed in the background")                                                     \

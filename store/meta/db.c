@@ -197,6 +197,11 @@ static void keep_wal(sqlite3 *db)
 	(void)sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
 }
 
+void meta_count_in(struct meta *m, struct stats *stats)
+{
+	m->stats = stats;
+}
+
 void meta_keep_files(struct meta *m)
 {
 	m->keep_files = true;
@@ -260,7 +265,7 @@ int meta_op_begin(struct meta *m)
 
 	assert(!m->in_op);
 	if (m->lost)
-		return -EIO;
+		return m->lost_error;
 	ret = sql_begin(m);
 	if (ret)
 		return ret;
@@ -301,6 +306,7 @@ void meta_op_abort(struct meta *m)
 	if (!m->lost && m->savepoint && (sql_exec(m, SQL_ROLLBACK_TO) || sql_exec(m, SQL_RELEASE))) {
 		(void)sql_exec(m, SQL_ROLLBACK);
 		m->lost = true;
+		m->lost_error = -EIO;
 	}
 	for (int c = COUNTER_ID + 1; c < COUNTER_COUNT; c++)
 		m->counters[c] = m->counters_op[c];
@@ -364,7 +370,7 @@ int meta_commit(struct meta *m, uint64_t rows_seq, uint64_t data_seq)
 
 	assert(!m->in_op);
 	if (m->lost)
-		return -EIO;
+		return m->lost_error;
 	m->counters[COUNTER_ROWS_SEQ] = (int64_t)rows_seq;
 	m->counters[COUNTER_DATA_SEQ] = (int64_t)data_seq;
 	if (!m->in_txn && !meta_dirty(m))

@@ -18,6 +18,7 @@
 
 #include "store/base/buf.h"
 #include "store/base/err.h"
+#include "store/base/stats.h"
 
 #define META_LIVE INT64_MAX          /* `until` of a live row */
 #define META_HEAD (INT64_MAX - 1)    /* the epoch at which live rows are read */
@@ -34,6 +35,8 @@ int meta_open(const char *dir, struct meta **ret, struct err *err);
 int meta_migrate(struct meta *m, bool keep, struct err *err);
 /* Closes without committing: what was not committed is gone (it is in the ring). NULL is fine. */
 void meta_free(struct meta *m);
+/* Damage that is met is counted there, from here on. */
+void meta_count_in(struct meta *m, struct stats *stats);
 /* meta_free will leave the database and its WAL as they are: for a check, which changes nothing. */
 void meta_keep_files(struct meta *m);
 

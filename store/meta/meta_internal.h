@@ -48,6 +48,7 @@ struct meta {
 	bool in_op;
 	bool savepoint; /* of the operation: set before its first change of a table */
 	bool lost;
+	int lost_error; /* what it was lost over */
 	bool dirty;  /* rows changed since the last commit */
 	bool reader; /* see reader.h: no checkpoint_db and no WAL of its own, nothing is changed */
 	uint64_t op_seq;
@@ -66,6 +67,7 @@ struct meta {
 
 	bool wal_existed; /* with something in it, when this was opened */
 	bool keep_files; /* closing changes none of them */
+	struct stats *stats; /* may be NULL */
 	int dirfd;
 	int wal_fd; /* of our own: SQLite never replaces the file while a connection is open */
 	_Atomic uint64_t wal_bytes;

@@ -52,9 +52,12 @@ static int failed(struct meta *m, int rc)
 {
 	int ret = sql_errno(rc);
 
+	if (ret == -ECORRUPT && m->stats)
+		stats_add(&m->stats->metadata_corrupt, 1);
 	if (m->in_txn && (rc == SQLITE_CORRUPT || sqlite3_get_autocommit(m->db))) {
 		m->in_txn = false;
 		m->lost = true;
+		m->lost_error = ret;
 	}
 	return ret;
 }
@@ -108,7 +111,7 @@ int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
 	/* Reads too are several times cheaper inside a transaction, which takes and gives back the WAL's locks only
 	 * once. */
 	if (!controls && m->lost) /* what the files have is older than what was acknowledged */
-		return -EIO;
+		return m->lost_error;
 	err = controls ? 0 : sql_begin(m);
 	if (err)
 		return err;

@@ -14,7 +14,8 @@
  * may be half done; an extended code of SQLITE_CORRUPT does neither. What was half done is undone by the operation's
  * savepoint.
  *
- * Frames of the WAL carry SQLite's own checksums, which recovery checks.
+ * Frames of the WAL carry SQLite's own checksums, which SQLite checks when it recovers; here a page is checked against them whenever
+ * it is read.
  *
  * Memory mapping is not offered (methods version 2): what is mapped cannot be checked. */
 #include "store/meta/vfs.h"
@@ -30,6 +31,7 @@
 #include "store/base/le.h"
 #include "store/base/log.h"
 #include "store/meta/meta_internal.h"
+#include "store/meta/wal.h"
 
 #define SUM_OFF (META_PAGE_SIZE - 8)
 
@@ -39,6 +41,7 @@ struct shim_file {
 	const char *path;   /* SQLite's; lives as long as the file */
 	bool hooked;        /* database or WAL */
 	bool has_sums;      /* the database */
+	bool is_wal;
 	uint8_t page[META_PAGE_SIZE]; /* a page on its way out; a file belongs to one connection, so to one thread at a time */
 };
 
@@ -90,6 +93,21 @@ static bool is_whole_page(const struct shim_file *s, int len, sqlite3_int64 off)
 	return s->has_sums && len == META_PAGE_SIZE && off % META_PAGE_SIZE == 0;
 }
 
+/* A page of a frame of the WAL: SQLite checks them only when it recovers. */
+static bool wal_page_holds(struct shim_file *s, const void *page, sqlite3_int64 off)
+{
+	uint8_t head[WAL_HEADER_LEN], before[WAL_FRAME_HEADER_LEN], own[WAL_FRAME_HEADER_LEN];
+	sqlite3_int64 frame = off - WAL_FRAME_HEADER_LEN;
+	bool first = frame == WAL_HEADER_LEN;
+
+	if (frame < WAL_HEADER_LEN || (frame - WAL_HEADER_LEN) % WAL_FRAME_LEN)
+		return true; /* something else that is as long */
+	if (s->real->pMethods->xRead(s->real, head, sizeof head, 0) || s->real->pMethods->xRead(s->real, own, sizeof own, frame) ||
+	    (!first && s->real->pMethods->xRead(s->real, before, sizeof before, frame - WAL_FRAME_LEN)))
+		return false;
+	return wal_frame_holds(head, first ? NULL : before, own, page);
+}
+
 static int shim_close(sqlite3_file *f)
 {
 	return real_of(f)->pMethods->xClose(real_of(f));
@@ -102,6 +120,10 @@ static int shim_read(sqlite3_file *f, void *buf, int len, sqlite3_int64 off)
 
 	if (!rc)
 		rc = s->real->pMethods->xRead(s->real, buf, len, off);
+	if (!rc && s->is_wal && len == META_PAGE_SIZE && !wal_page_holds(s, buf, off)) {
+		log_error("%s: the page at %lld does not match its checksum", s->path, (long long)off);
+		return VFS_CORRUPT_SUM;
+	}
 	if (!rc && is_whole_page(s, len, off) && !page_holds(buf, off / META_PAGE_SIZE + 1)) {
 		log_error("%s: page %lld does not match its checksum", s->path, (long long)(off / META_PAGE_SIZE + 1));
 		return VFS_CORRUPT_SUM;
@@ -237,6 +259,7 @@ static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *f, i
 	s->real = (sqlite3_file *)(s + 1);
 	s->path = name;
 	s->has_sums = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+	s->is_wal = (flags & SQLITE_OPEN_WAL) != 0;
 	s->hooked = (flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) != 0;
 	rc = hooked(s, IO_OPEN, 0, flags & SQLITE_OPEN_CREATE ? O_CREAT : 0, SQLITE_CANTOPEN);
 	if (!rc)

@@ -37,6 +37,23 @@ static bool fits(const struct sums *s, const uint8_t *p)
 	return be32(p) == s->a && be32(p + 4) == s->b;
 }
 
+static bool sum_frame(struct sums *s, const uint8_t *head, const uint8_t *own, const uint8_t *page)
+{
+	bool big = be32(head) & 1;
+
+	add(s, own, 8, big);
+	add(s, page, META_PAGE_SIZE, big);
+	return memcmp(own + 8, head + 16, 8) == 0 && fits(s, own + 16);
+}
+
+bool wal_frame_holds(const uint8_t head[WAL_HEADER_LEN], const uint8_t *before, const uint8_t own[WAL_FRAME_HEADER_LEN], const uint8_t *page)
+{
+	const uint8_t *at = before ? before + 16 : head + 24;
+	struct sums s = {be32(at), be32(at + 4)};
+
+	return sum_frame(&s, head, own, page);
+}
+
 static int read_header(int fd, uint8_t head[WAL_HEADER_LEN], struct sums *s)
 {
 	int ret = io_pread(IO_DB, fd, head, WAL_HEADER_LEN, 0);
@@ -59,9 +76,7 @@ int wal_each(int fd, int (*fn)(void *arg, uint32_t page, const uint8_t *bytes, s
 		ret = fn(arg, 0, head, sizeof head, 0);
 	}
 	while (!ret && !(ret = io_pread(IO_DB, fd, frame, sizeof frame, (off_t)off))) {
-		add(&s, frame, 8, be32(head) & 1);
-		add(&s, frame + 24, META_PAGE_SIZE, be32(head) & 1);
-		if (memcmp(frame + 8, head + 16, 8) != 0 || !fits(&s, frame + 16))
+		if (!sum_frame(&s, head, frame, frame + WAL_FRAME_HEADER_LEN))
 			break;
 		ret = fn(arg, be32(frame), frame, sizeof frame, (off_t)off);
 		off += ret ? 0 : sizeof frame;

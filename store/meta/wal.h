@@ -3,11 +3,17 @@
 #ifndef VARVE_META_WAL_H
 #define VARVE_META_WAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #define WAL_HEADER_LEN 32
-#define WAL_FRAME_LEN (24 + 4096) /* of META_PAGE_SIZE */
+#define WAL_FRAME_HEADER_LEN 24
+#define WAL_FRAME_LEN (WAL_FRAME_HEADER_LEN + 4096) /* of META_PAGE_SIZE */
+
+/* Whether a page fits the checksum of its frame, which goes on from that of the frame before, or of the header for the first one (before
+ * NULL). */
+bool wal_frame_holds(const uint8_t head[WAL_HEADER_LEN], const uint8_t *before, const uint8_t own[WAL_FRAME_HEADER_LEN], const uint8_t *page);
 
 /* Calls fn for the header (page 0) and each frame, with all its bytes, as long as salts and the chained checksums fit. *ret_end is where that
  * ended. A non-zero return of fn ends it and is returned. */

@@ -234,6 +234,7 @@ static int open_parts(struct store *s, const struct store_options *opts, struct 
 		ret = meta_migrate(s->meta, !(s->flags & STORE_READONLY), err);
 	if (ret)
 		return ret;
+	meta_count_in(s->meta, &s->stats);
 	ret = meta_setting_get(s->meta, "store_id", s->id, sizeof s->id);
 	if (!ret)
 		ret = meta_setting_get(s->meta, "secret", secret, sizeof secret);
