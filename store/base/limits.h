@@ -31,6 +31,10 @@
 #define JOURNAL_SEGMENT_SIZE (32 * MIB)
 #define FSYNC_INLINE_MAX (64 * KIB) /* an fsync's data up to this goes inside its journal record */
 #define COMMIT_INTERVAL_MS 5000
+
+/* The host filesystem */
+#define RESERVE_SIZE (32 * MIB) /* held by a file, given back when a commit finds no space */
+#define HOST_MARGIN (32 * MIB)  /* what writes leave free beside it, for metadata */
 #define WAL_SIZE_MAX (64 * MIB) /* SQLite's WAL starts over beyond this; a quarter of it is worth a checkpoint */
 
 #define COMPACT_DEAD_MIN (64 * KIB) /* dead bytes of a pack that cannot be punched: less is not worth a compaction, */

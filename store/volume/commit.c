@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <time.h>
 
+#include "store/volume/reserve.h"
 #include "store/volume/store_internal.h"
 
 #define LATE_ROUNDS 3
@@ -108,10 +109,25 @@ static int commit_rows(struct store *s, uint64_t through, bool *reset_wal)
 	return ret;
 }
 
+/* There is no room for what is buffered: it stays in the ring. Rows can be committed nevertheless, and what was removed by them gives its
+ * space back. Their records have to be in the journal first, as in journal_late. Lock held; given up meanwhile. */
+static int rows_alone(struct store *s, uint64_t *through, bool *ret_full)
+{
+	uint64_t rows_seq;
+	int ret = journal_late(s);
+
+	if (ret)
+		return ret == -EAGAIN ? -ENOSPC : ret;
+	meta_committed(s->meta, &rows_seq, through);
+	*ret_full = true;
+	return 0;
+}
+
 static int commit_once(struct store *s, bool reset_wal)
 {
 	struct drain *d = NULL;
-	uint64_t through, rows_seq, data_seq, start = mono_us();
+	uint64_t through, rows, rows_seq, data_seq, start = mono_us();
+	bool full = false;
 	int ret;
 
 	ret = drain_settle_cut(s);
@@ -136,15 +152,22 @@ static int commit_once(struct store *s, bool reset_wal)
 		ret = rows_settle(s);
 
 	(void)pthread_mutex_lock(&s->lock);
-	if (!ret)
+	if (ret == -ENOSPC)
+		ret = rows_alone(s, &through, &full);
+	else if (!ret)
 		ret = drain_late(s);
 	if (!ret)
 		ret = commit_rows(s, through, &reset_wal);
+	rows = ring_head_seq(s->ring) - 1;
 	s->held = false;
 	(void)pthread_cond_broadcast(&s->space_cond);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!ret && !reset_wal)
 		ret = meta_sync_wal(s->meta);
+	if (!ret)
+		s->rows_durable = rows;
+	if (!ret && full)
+		ret = -ENOSPC;
 
 	(void)pthread_mutex_lock(&s->lock);
 	if (!ret) {
@@ -168,6 +191,12 @@ int commit_with_drain_lock(struct store *s)
 	bool reset = meta_wal_size(s->meta) > s->wal_size_max;
 	int ret = commit_once(s, false);
 
+	if (ret == -ENOSPC && reserve_give(s)) {
+		log_warn("the host filesystem is full: using the space that was kept for this");
+		ret = commit_once(s, false);
+	}
+	if (!ret)
+		reserve_take(s);
 	if (ret || !reset)
 		return ret;
 	/* move what is in the WAL into the database unlocked, so that the reset under the lock has little left to do */

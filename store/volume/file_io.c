@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "store/volume/damage.h"
 #include "store/volume/effect.h"
 #include "store/volume/store_internal.h"
 
@@ -125,6 +126,7 @@ int file_open_list(struct store *s, int64_t volume_id, struct open_file **ret, s
 
 struct read_piece {
 	struct chunk_loc loc;
+	uint64_t chunk;
 	uint32_t choff, len;
 	uint8_t *to;
 };
@@ -145,7 +147,7 @@ static int plan_add(struct read_plan *plan, const struct chunk_row *row, uint32_
 		plan->v = v;
 		plan->cap = cap;
 	}
-	plan->v[plan->n++] = (struct read_piece){chunk_row_loc(row), choff, len, to};
+	plan->v[plan->n++] = (struct read_piece){chunk_row_loc(row), row->id, choff, len, to};
 	return 0;
 }
 
@@ -228,7 +230,8 @@ static int plan_read(struct store *s, const struct meta_view *v, const struct in
 	return ret;
 }
 
-static int run_plan(struct store *s, const struct read_plan *plan, bool nowait, uint64_t node, int64_t off)
+/* *ret_failed is the piece that made it fail. */
+static int run_plan(struct store *s, const struct read_plan *plan, bool nowait, const struct read_piece **ret_failed)
 {
 	size_t i;
 	int ret = 0;
@@ -237,9 +240,7 @@ static int run_plan(struct store *s, const struct read_plan *plan, bool nowait, 
 		const struct read_piece *p = &plan->v[i];
 
 		ret = chunk_cache_read(&s->cache, s->chunks, &p->loc, p->choff, p->len, p->to, nowait);
-		if (ret == -ECORRUPT)
-			log_error("damaged chunk in pack %08x at %u: node %#llx, near offset %lld", p->loc.pack, p->loc.off,
-				  (unsigned long long)node, (long long)off);
+		*ret_failed = p;
 	}
 	return ret;
 }
@@ -249,6 +250,7 @@ int file_read(struct store *s, uint64_t node, void *buf, size_t len, int64_t off
 	struct read_plan plan = {0};
 	struct resolved r;
 	struct inode inode;
+	const struct read_piece *failed = NULL;
 	const struct file *f = NULL;
 	int64_t size, end;
 	unsigned gate;
@@ -271,8 +273,10 @@ int file_read(struct store *s, uint64_t node, void *buf, size_t len, int64_t off
 	atomic_fetch_add(&s->gate_readers[gate], 1);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!ret)
-		ret = run_plan(s, &plan, nowait, node, off);
+		ret = run_plan(s, &plan, nowait, &failed);
 	atomic_fetch_sub(&s->gate_readers[gate], 1);
+	if (ret == -ECORRUPT && failed)
+		damage_report(s, node, off + (failed->to - (uint8_t *)buf), failed->chunk, &failed->loc);
 	free(plan.v);
 	if (ret)
 		return ret;
@@ -293,7 +297,7 @@ bool host_is_low(struct store *s, int64_t more_bytes)
 			s->host_free = (int64_t)space.host_free;
 		s->host_free_at = now;
 	}
-	return s->host_free < (int64_t)HOST_RESERVE + more_bytes;
+	return s->host_free < (int64_t)HOST_MARGIN + more_bytes;
 }
 
 int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t grows, int64_t more_inodes)

@@ -214,7 +214,6 @@ static int delete_rows(struct store *s, const struct free_list *list)
 static int punch_step(struct store *s, bool *ret_more)
 {
 	AUTO_FREE struct free_list *list = malloc(sizeof *list);
-	uint64_t rows_seq, data_seq;
 	uint32_t pack = 0;
 	int ret;
 
@@ -223,10 +222,10 @@ static int punch_step(struct store *s, bool *ret_more)
 	ret = next_free(s, 0, 0, list);
 	if (ret || !list->n)
 		return ret;
-	meta_committed(s->meta, &rows_seq, &data_seq);
-	if (rows_seq < s->collected_seq || s->commit_error) {
+	if (s->rows_durable < s->collected_seq) {
 		ret = commit_with_drain_lock(s);
-		if (ret)
+		/* on a full disk rows alone may have been committed: enough for this, which makes room */
+		if (ret && s->rows_durable < s->collected_seq)
 			return ret;
 	}
 	wait_for_readers(s);

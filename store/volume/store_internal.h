@@ -45,6 +45,7 @@
 
 #define FILE_BUCKETS 4096
 #define NUMBER_CACHE 1024
+#define DAMAGE_REMEMBERED 64
 
 /* A regular file that is open, or has buffered data. Under the store lock. */
 struct file {
@@ -141,6 +142,8 @@ struct store {
 	bool rows_unsynced;  /* extents entered whose chunks are not synced yet: the journal waits (a cut is syncing them) */
 	bool cut_lost;       /* and that sync failed: the next commit stores them again */
 	struct trash trash;
+	uint64_t damage_said[DAMAGE_REMEMBERED]; /* chunks whose damage was logged lately */
+	unsigned damage_next;
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
 	int64_t host_free_at;  /* ns, CLOCK_MONOTONIC */
 
@@ -150,6 +153,8 @@ struct store {
 	struct compaction compaction;
 
 	/* under drain_lock */
+	bool reserved;         /* the file that holds space back is there */
+	uint64_t rows_durable; /* rows up to this record are in a commit whose WAL is synced */
 	uint64_t collected_seq; /* the record that last put chunks on the free list */
 	struct chunk_store *chunks;
 	struct chunk_writer *writer;

@@ -123,7 +123,7 @@ tsan() {
 
 quick_mounted=(
 	tests/mount/posix.sh tests/mount/cli.sh tests/mount/browse.sh tests/mount/rollback.sh tests/mount/clone.sh tests/mount/sqlite.sh
-	tests/mount/git.sh tests/mount/tar.sh tests/mount/archive.sh tests/mount/trash.sh tests/mount/gc.sh tests/mount/fio.sh tests/mount/kill.sh tests/mount/takeover.sh tests/mount/repo.sh tests/mount/package.sh
+	tests/mount/git.sh tests/mount/tar.sh tests/mount/archive.sh tests/mount/trash.sh tests/mount/gc.sh tests/mount/fio.sh tests/mount/kill.sh tests/mount/takeover.sh tests/mount/full_disk.sh tests/mount/repo.sh tests/mount/package.sh
 	tests/mount/repo_ssh.sh tests/mount/repo_s3.sh
 )
 
