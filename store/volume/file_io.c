@@ -300,17 +300,6 @@ bool host_is_low(struct store *s, int64_t more_bytes)
 	return s->host_free < (int64_t)HOST_MARGIN + more_bytes;
 }
 
-int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t grows, int64_t more_inodes)
-{
-	const struct branch *b = slot->view.branch;
-
-	if (slot->quota_bytes && grows > 0 && b->bytes + grows > slot->quota_bytes)
-		return -EDQUOT;
-	if (slot->quota_inodes && more_inodes > 0 && b->inodes + more_inodes > slot->quota_inodes)
-		return -EDQUOT;
-	return host_is_low(s, more_bytes) ? -ENOSPC : 0;
-}
-
 /* The file and the size it has now. Lock held. */
 static int write_target(struct store *s, uint64_t node, struct resolved *r, struct file **ret_file, int64_t *ret_size)
 {

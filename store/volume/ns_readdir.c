@@ -227,15 +227,23 @@ int ns_statfs(struct store *s, uint64_t node, struct ns_statfs *ret)
 	if (r.mount_root)
 		return 0;
 	if (r.slot->quota_bytes) {
-		uint64_t quota = (uint64_t)r.slot->quota_bytes, used = (uint64_t)r.slot->view.branch->bytes;
+		uint64_t quota = (uint64_t)r.slot->quota_bytes, used;
+		int64_t pending = 0;
 
+		if (r.slot->view.epoch == META_HEAD)
+			err = quota_pending(s, r.slot->view.branch, &pending);
+		if (err)
+			return err;
+		used = (uint64_t)(r.slot->view.branch->bytes + pending);
 		ret->total_bytes = quota;
 		ret->free_bytes = used < quota ? quota - used : 0;
 		ret->avail_bytes = ret->free_bytes < space.host_free ? ret->free_bytes : space.host_free;
 	}
 	if (r.slot->quota_inodes)
 		ret->total_inodes = (uint64_t)r.slot->quota_inodes;
-	ret->free_inodes = ret->total_inodes - (uint64_t)r.slot->view.branch->inodes;
+	ret->free_inodes = (uint64_t)r.slot->view.branch->inodes < ret->total_inodes
+				   ? ret->total_inodes - (uint64_t)r.slot->view.branch->inodes
+				   : 0;
 	return 0;
 }
 

@@ -46,6 +46,7 @@
 #define FILE_BUCKETS 4096
 #define NUMBER_CACHE 1024
 #define DAMAGE_REMEMBERED 64
+#define QUOTA_BUCKETS 256
 
 /* A regular file that is open, or has buffered data. Under the store lock. */
 struct file {
@@ -142,6 +143,7 @@ struct store {
 	bool rows_unsynced;  /* extents entered whose chunks are not synced yet: the journal waits (a cut is syncing them) */
 	bool cut_lost;       /* and that sync failed: the next commit stores them again */
 	struct trash trash;
+	int64_t growth[QUOTA_BUCKETS]; /* at least what buffered files are longer than their rows, by branch: quota.c */
 	uint64_t damage_said[DAMAGE_REMEMBERED]; /* chunks whose damage was logged lately */
 	unsigned damage_next;
 	int64_t host_free;     /* of the host filesystem, as last asked, less what was accepted since */
@@ -297,9 +299,10 @@ int orphans_free(struct store *s);
 /* host_total and host_free only. */
 int host_space(struct store *s, struct store_space *ret);
 /* -ENOSPC when the host filesystem has no room for more_bytes, -EDQUOT when a file that grows by `grows` or more_inodes would pass the
- * volume's quota: writing over what is there never does. Lock held. */
+ * volume's quota: writing over what is there never does. What is admitted counts from then on. Lock held. */
 int admit_bytes(struct store *s, const struct number_slot *slot, int64_t more_bytes, int64_t grows, int64_t more_inodes);
-
+/* The bytes by which the buffered files of a branch are longer than its totals know. Lock held. */
+int quota_pending(struct store *s, const struct branch *b, int64_t *ret);
 
 /* Whether the host filesystem has less room than is kept free of more_bytes. Lock held. */
 bool host_is_low(struct store *s, int64_t more_bytes);

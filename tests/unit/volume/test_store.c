@@ -262,6 +262,70 @@ static void test_quota(void **state)
 	assert_int_equal(file_write(f->s, &fixture_op, node, page, sizeof page, 50000, 0, false), 0);
 }
 
+static void fill_to_quota(struct store_fixture *f, const char *prefix, unsigned most, unsigned *ret_n)
+{
+	uint8_t page[1000] = {1};
+	struct attr attr;
+	char name[16];
+	unsigned n;
+	int ret = 0;
+
+	for (n = 0; n < most && !ret; n += !ret) {
+		(void)snprintf(name, sizeof name, "%s%u", prefix, n);
+		assert_int_equal(ns_create(f->s, &fixture_op, f->vol.root_node, name, S_IFREG | 0644, 0, NULL, &attr), 0);
+		ret = file_write(f->s, &fixture_op, attr.node, page, sizeof page, 0, 0, false);
+	}
+	assert_int_equal(ret, n == most ? 0 : -EDQUOT);
+	*ret_n = n;
+}
+
+/* What is buffered counts, in statfs too, and nothing is counted twice once it is drained; a rollback brings the counts of then. */
+static void test_quota_of_buffered(void **state)
+{
+	struct store_fixture *f = *state;
+	struct volume_options opts = {.set = VOLUME_SET_QUOTA, .quota_bytes = 100000};
+	struct snapshot_name name = {"v", "s1"};
+	char saved[VOLUME_NAME_MAX + 1];
+	struct ns_statfs fs;
+	struct err err = {0};
+	unsigned n;
+
+	assert_int_equal(volume_set(f->s, "v", &opts, &err), 0);
+	fill_to_quota(f, "a", 40, &n);
+	assert_int_equal(snapshot_create(f->s, &name, 1, NULL, NULL, &err), 0);
+	fill_to_quota(f, "b", 100, &n);
+	assert_int_equal(n, 60);
+	assert_int_equal(ns_statfs(f->s, f->vol.root_node, &fs), 0);
+	assert_int_equal(fs.total_bytes, 100000);
+	assert_int_equal(fs.free_bytes, 0);
+	assert_int_equal(store_commit(f->s), 0);
+	assert_int_equal(ns_statfs(f->s, f->vol.root_node, &fs), 0);
+	assert_int_equal(fs.free_bytes, 0);
+	assert_int_equal(snapshot_rollback(f->s, "v", "s1", false, saved, NULL, &err), 0);
+	assert_int_equal(ns_statfs(f->s, f->vol.root_node, &fs), 0);
+	assert_int_equal(fs.free_bytes, 60000);
+	fill_to_quota(f, "c", 100, &n);
+	assert_int_equal(n, 60);
+}
+
+static void test_quota_of_inodes(void **state)
+{
+	struct store_fixture *f = *state;
+	struct volume_options opts = {.set = VOLUME_SET_QUOTA_INODES, .quota_inodes = 3}; /* the root is one */
+	struct ns_statfs fs;
+	struct attr attr;
+	struct err err = {0};
+
+	assert_int_equal(volume_set(f->s, "v", &opts, &err), 0);
+	(void)fixture_file(f, f->vol.root_node, "a", 1, 10);
+	(void)fixture_file(f, f->vol.root_node, "b", 1, 10);
+	assert_int_equal(ns_create(f->s, &fixture_op, f->vol.root_node, "c", S_IFREG | 0644, 0, NULL, &attr), -EDQUOT);
+	opts.quota_inodes = 1;
+	assert_int_equal(volume_set(f->s, "v", &opts, &err), 0);
+	assert_int_equal(ns_statfs(f->s, f->vol.root_node, &fs), 0);
+	assert_int_equal(fs.free_inodes, 0);
+}
+
 /* Closing a file of a snapshot leaves the live file's opens alone: a rollback still sees who writes. */
 static void test_release_in_snapshot(void **state)
 {
@@ -348,6 +412,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown_names, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_removed_space_comes_back, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_quota, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_quota_of_buffered, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_quota_of_inodes, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_release_in_snapshot, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_cut_that_loses_chunks, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_cut_that_loses_chunks_then_power, store_fixture_setup, store_fixture_teardown),
