@@ -1,6 +1,7 @@
 /* Making, opening and closing a store. */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -164,10 +165,15 @@ static int take_lock(struct store *s, struct err *err)
 		n = pread(s->lock_fd, text, sizeof text - 1, 0);
 		text[n > 0 ? n : 0] = 0;
 		text[strcspn(text, "\n")] = 0;
-		err_set(err, EBUSY, "the store %s is in use by process %s", s->dir, *text ? text : "(unknown)");
+		/* whoever only looks does not write itself down */
+		if (*text && kill((pid_t)strtol(text, NULL, 10), 0) && errno == ESRCH)
+			*text = 0;
+		err_set(err, EBUSY, "the store %s is in use by %s%s", s->dir, *text ? "process " : "another process", text);
 		err_hint(err, "use the running varved, or stop it first");
 		return -EBUSY;
 	}
+	if (s->flags & STORE_READONLY)
+		return 0;
 	n = snprintf(text, sizeof text, "%d\n", s->owner_pid ? s->owner_pid : (int)getpid());
 	if (ftruncate(s->lock_fd, 0) || pwrite(s->lock_fd, text, (size_t)n, 0) != n)
 		return err_set(err, EIO, "%s/" LOCK_NAME ": cannot be written", s->dir);
