@@ -426,8 +426,8 @@ static void test_lost(void **state)
 	fixture_loud(quiet);
 	io_set_hook(NULL, NULL);
 	assert_true(meta_lost(f.m));
-	assert_int_equal(meta_op_begin(f.m), -EIO);
-	assert_int_equal(meta_commit(f.m, 1, 1), -EIO);
+	assert_int_equal(meta_op_begin(f.m), -ENOSPC);
+	assert_int_equal(meta_commit(f.m, 1, 1), -ENOSPC);
 	assert_int_equal(meta_rollback(f.m), 0);
 	assert_false(meta_lost(f.m));
 	assert_int_equal(inodes(f.m), 0);
