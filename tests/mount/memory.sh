@@ -1,0 +1,88 @@
+#!/bin/bash
+# The daemon's memory stays bounded: with many open files, with many inodes that the kernel knows, and with a writer that is faster than
+# what stores its data. Prints what it found; the bounds are a few times that, for what grows without end passes any.
+. "$(dirname "$0")/../lib/harness.sh"
+
+files=$([ -n "$LONG" ] && echo 100000 || echo 5000)
+inodes=$([ -n "$LONG" ] && echo 1000000 || echo 20000)
+written=$([ -n "$LONG" ] && echo 2000 || echo 200) # MiB
+openers=$((files / 15000 + 1)) # processes: each may have 20,000 descriptors or so
+[ "$(ulimit -Hn)" -gt 16000 ] || skip "a process may have only $(ulimit -Hn) descriptors"
+harness_start
+volume v -o compression=zstd:15
+
+# Kilobytes that are the daemon's own; the ring is a file in memory, of a size that is set.
+own_kb() { awk '/^(RssAnon|VmSwap):/ { n += $2 } END { print n }' "/proc/$(daemon_pid)/status"; }
+ring_kb() { awk '/^RssShmem:/ { print $2 }' "/proc/$(daemon_pid)/status"; }
+# The process that serves: the supervisor's child where there is a supervisor.
+daemon_pid() {
+	local pid child
+	pid=$(harness_pid)
+	child=$(pgrep -P "$pid" | head -n 1)
+	echo "${child:-$pid}"
+}
+# within WHAT KB BOUND-KB
+within() { expect "$1: $2 KiB, at most $3" [ "$2" -le "$3" ]; }
+
+mkdir "$VOL/open"
+start=$(own_kb)
+say "to begin with: $start KiB"
+cat >"$WORK/open.py" <<'PY'
+import os, resource, sys, time
+folder, first, n = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+held = []
+for i in range(first, first + n):
+    fd = os.open(f"{folder}/{i}", os.O_CREAT | os.O_RDWR, 0o644)
+    os.write(fd, b"x")
+    held.append(fd)
+print("open", flush=True)
+time.sleep(100000)
+PY
+pids=()
+for i in $(seq 0 $((openers - 1))); do
+	python3 "$WORK/open.py" "$VOL/open" $((i * files / openers)) $((files / openers)) >>"$WORK/open.out" &
+	pids+=($!)
+	started $!
+done
+for _ in $(seq 6000); do
+	[ "$(wc -l <"$WORK/open.out")" -eq $openers ] && break
+	sleep 0.1
+done
+expect_eq "$files files are open" "$(wc -l <"$WORK/open.out")" $openers
+sync -f "$VOL"
+now=$(own_kb)
+within "for $files files open for writing" $((now - start)) $((80000 + files * 2))
+for pid in "${pids[@]}"; do
+	end_pid "$pid" TERM
+done
+
+say "$inodes inodes"
+python3 - "$VOL" "$inodes" <<'PY'
+import os, sys
+vol, n = sys.argv[1], int(sys.argv[2])
+for i in range(n):
+    if i % 10000 == 0:
+        os.mkdir(f"{vol}/d{i // 10000}")
+    os.close(os.open(f"{vol}/d{i // 10000}/{i}", os.O_CREAT | os.O_WRONLY, 0o644))
+PY
+find "$VOL" -type f -size +1M >/dev/null
+now=$(own_kb)
+within "for $inodes inodes that the kernel knows" $((now - start)) $((200000 + inodes / 2))
+say "the kernel knows $(curl -s --unix-socket "$VARVE_API" http://v/metrics | sed -n 's/^varve_fuse_nodes //p') nodes"
+drop_caches
+
+before=$(own_kb)
+peak=0
+dd if=/dev/urandom of="$VOL/stream" bs=1M count="$written" 2>/dev/null &
+writer=$!
+started $writer
+while kill -0 $writer 2>/dev/null; do
+	now=$(own_kb)
+	[ "$now" -gt "$peak" ] && peak=$now
+	sleep 0.05
+done
+within "a writer of $written MiB that outruns its compression" $((peak - before)) 150000
+within "its ring, and the index of the WAL" "$(ring_kb)" 200000
+check_store
+finish
