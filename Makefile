@@ -92,6 +92,7 @@ help:
 	@echo "  make unit-MODULE    the unit tests of store/MODULE"
 	@echo "  make bench          ratios to ext4 and passthrough_ll; BENCH=seqwrite,pgbench ROUNDS=5"
 	@echo "  make bench-backup   varve push beside restic, borg, casync and btrfs send; BACKUP='--days 3 --only varve,borg'"
+	@echo "  make bench-reopen   how long opening takes after a crash, at 1 and 20 GB, and with a million files"
 	@echo "Knobs: O=folder V=1 SANITIZE=address,undefined|thread COVERAGE=1"
 
 define store_lib
@@ -254,7 +255,7 @@ check-tsan:
 check-includes:
 	$(Q)tests/check_includes.sh
 
-.PHONY: bench demo
+.PHONY: bench bench-reopen demo
 # BENCH selects rows (see tests/README.md), ROUNDS how often each is repeated.
 BENCH  ?=
 ROUNDS ?= 5
@@ -266,6 +267,13 @@ bench: all $(BENCH_BINS)
 BACKUP ?=
 bench-backup: all
 	$(Q)$(TEST_ENV) python3 tests/bench/backup.py $(BACKUP)
+
+# An open after a crash, of a store that grows: 20 GB of disk below REOPEN_DIR, and minutes.
+REOPEN_DIR ?= /var/tmp/varve-reopen
+SIZES ?= 1:10000 20:10000 20:1000000
+bench-reopen: $(REOPEN_BIN)
+	$(Q)rm -rf $(REOPEN_DIR)
+	$(Q)$(REOPEN_BIN) $(REOPEN_DIR) $(SIZES); ret=$$?; rm -rf $(REOPEN_DIR); exit $$ret
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -36,7 +36,7 @@ struct job {
 };
 
 struct totals {
-	uint64_t rounds, changes, syncs, points, cuts;
+	uint64_t rounds, changes, syncs, points, cuts, punched, compacted;
 };
 
 static int usage(FILE *to)
@@ -180,8 +180,13 @@ static int finish(const struct settings *set, struct job *job, int status, struc
 	(void)close(job->fd);
 	job->pid = 0;
 	if (ok && WIFEXITED(status) && !WEXITSTATUS(status)) {
-		*sum = (struct totals){sum->rounds + 1, sum->changes + rd.changes, sum->syncs + rd.syncs, sum->points + rd.points,
-				       sum->cuts + rd.cuts};
+		sum->rounds++;
+		sum->changes += rd.changes;
+		sum->syncs += rd.syncs;
+		sum->points += rd.points;
+		sum->cuts += rd.cuts;
+		sum->punched += rd.punched;
+		sum->compacted += rd.compacted;
 		return 0;
 	}
 	if (WIFSIGNALED(status))
@@ -245,7 +250,9 @@ int main(int argc, char **argv)
 		return ret;
 	if (*temporary)
 		(void)rmdir(temporary);
-	(void)printf("ok - %" PRIu64 " moments of %" PRIu64 " records (%" PRIu64 " changes, %" PRIu64 " syncs), %" PRIu64 " power cuts, seed %" PRIu64 "\n",
-		     sum.points, sum.rounds, sum.changes, sum.syncs, sum.cuts, set.seed);
+	(void)printf("ok - %" PRIu64 " moments of %" PRIu64 " records (%" PRIu64 " changes, %" PRIu64 " syncs, %" PRIu64 " KiB punched, %" PRIu64
+		     " KiB compacted), %" PRIu64 " power cuts, seed %" PRIu64 "\n",
+		     sum.points, sum.rounds, sum.changes, sum.syncs, (uint64_t)(sum.punched / KIB), (uint64_t)(sum.compacted / KIB), sum.cuts,
+		     set.seed);
 	return 0;
 }

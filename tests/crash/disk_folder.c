@@ -120,7 +120,8 @@ static void make_durable(struct disk *d, struct folder *f, size_t n)
 		}
 	f->nchanges -= n;
 	f->base += n;
-	memmove(f->changes, f->changes + n, f->nchanges * sizeof *f->changes);
+	if (f->nchanges)
+		memmove(f->changes, f->changes + n, f->nchanges * sizeof *f->changes);
 }
 
 void folder_sync(struct disk *d, const struct disk_event *ev)

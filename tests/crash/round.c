@@ -81,7 +81,7 @@ static void work(struct run *r, const struct workload *w, const struct round *rd
 		(void)pthread_join(syncer.thread, NULL);
 }
 
-static struct timeline *record_work(struct run *r, const struct workload *w, const struct round *rd, struct record_log *record)
+static struct timeline *record_work(struct run *r, const struct workload *w, struct round *rd, struct record_log *record)
 {
 	struct timeline *t = timeline_start(r, record);
 
@@ -91,6 +91,8 @@ static struct timeline *record_work(struct run *r, const struct workload *w, con
 	}
 	crash_open(r, -1);
 	work(r, w, rd);
+	rd->punched = stats_get(&store_stats(r->store)->bytes_punched);
+	rd->compacted = stats_get(&store_stats(r->store)->bytes_compacted);
 	record_cut(record);
 	store_abandon(r->store);
 	record_stop(record);

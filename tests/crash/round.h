@@ -18,6 +18,7 @@ struct round {
 	bool verbose;
 	/* what came of it */
 	uint64_t changes, syncs, points, cuts;
+	uint64_t punched, compacted; /* bytes, in the record */
 	uint64_t checksum; /* of the record: equal for equal seeds */
 };
 
