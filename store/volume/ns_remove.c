@@ -382,7 +382,15 @@ void ns_keep_orphans(struct store *s, bool keep)
 	s->keep_orphans = keep;
 }
 
-int orphans_free(struct store *s)
+static bool is_directory(struct store *s, struct branch *b, uint64_t ino)
+{
+	const struct meta_view head = {b, META_HEAD};
+	struct inode inode;
+
+	return !inode_get(s->meta, &head, ino, &inode) && S_ISDIR(inode.mode);
+}
+
+int orphans_free(struct store *s, const struct branch *files_of)
 {
 	int64_t branch = 0;
 	uint64_t ino = 0;
@@ -392,7 +400,7 @@ int orphans_free(struct store *s)
 	while (!(ret = orphan_next(s->meta, &branch, &ino))) {
 		struct branch *b = branch_get(s->meta, branch);
 
-		if (b && b->head)
+		if (b && (files_of ? b == files_of && !is_directory(s, b, ino) : b->head))
 			ret = forget_inode(s, b, ino);
 		if (ret < 0)
 			return ret;

@@ -278,7 +278,7 @@ static int finish_leftovers(struct store *s)
 	if (!ret)
 		ret = drafts_drop(s);
 	if (!ret && !(s->flags & STORE_KEEP_ORPHANS))
-		ret = orphans_free(s);
+		ret = orphans_free(s, NULL);
 	return ret;
 }
 

@@ -293,8 +293,9 @@ int effects_apply_buffers(struct store *s, uint64_t seq, struct buf_reader effec
 int inode_destroy(struct tx *tx, struct branch *b, const struct inode *inode);
 /* Sets the row's size (not put) and the branch's totals. */
 int inode_resize(struct store *s, struct branch *b, struct inode *inode, int64_t size);
-/* Frees every orphan of branches that are heads: nothing is open when a store has just been opened. No lock held. */
-int orphans_free(struct store *s);
+/* Frees every orphan of branches that are heads: nothing is open when a store has just been opened. Or of one branch, whose head has
+ * a new number by which no file without a name can be reached: all but directories, which keep theirs. No lock held. */
+int orphans_free(struct store *s, const struct branch *files_of);
 
 /* host_total and host_free only. */
 int host_space(struct store *s, struct store_space *ret);

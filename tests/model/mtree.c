@@ -240,11 +240,21 @@ void mtree_remove(struct mtree **tp, uint64_t ino)
 	memmove(t->v + i, t->v + i + 1, (t->n - i) * sizeof *t->v);
 }
 
-void mtree_drop_orphans(struct mtree **tp)
+static void drop_orphans(struct mtree **tp, bool directories)
 {
 	for (size_t i = (*tp)->n; i-- > 0;)
-		if ((*tp)->v[i]->nlink == 0)
+		if ((*tp)->v[i]->nlink == 0 && (directories || !S_ISDIR((*tp)->v[i]->mode)))
 			mtree_remove(tp, (*tp)->v[i]->ino);
+}
+
+void mtree_drop_orphans(struct mtree **tp)
+{
+	drop_orphans(tp, true);
+}
+
+void mtree_drop_orphan_files(struct mtree **tp)
+{
+	drop_orphans(tp, false);
 }
 
 bool mtree_below(const struct mtree *t, uint64_t ino, uint64_t top)

@@ -74,6 +74,8 @@ void mtree_replace(struct mtree **t, struct minode *m); /* the same, in the plac
 void mtree_remove(struct mtree **t, uint64_t ino);
 /* Takes out what no name leads to. */
 void mtree_drop_orphans(struct mtree **t);
+/* The same, but for directories. */
+void mtree_drop_orphan_files(struct mtree **t);
 /* Whether `ino` is `top` or lies below it. */
 bool mtree_below(const struct mtree *t, uint64_t ino, uint64_t top);
 unsigned mtree_depth(const struct mtree *t, uint64_t dir);

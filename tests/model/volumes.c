@@ -160,7 +160,7 @@ bool volumes_undelete(struct run *r)
 		run_fail(r, "volume %" PRId64 " came back as %" PRId64 ", its root as node %#" PRIx64, v->id, info.id, info.root_node);
 	(void)snprintf(v->name, sizeof v->name, "%s", name);
 	v->head_number = 0;
-	mtree_drop_orphans(&v->tree); /* no node leads to them any more */
+	mtree_drop_orphan_files(&v->tree); /* no node leads to them any more */
 	run_step(r);
 	run_synced_file(r, 0, 0);
 	if (rng_one_in(&r->rng, 2))

@@ -74,6 +74,32 @@ static void test_undelete(void **state)
 	assert_int_equal(info.bytes, LEN + 1);
 }
 
+/* What had no name when its volume was removed is not to be reached any more: its space comes back. A folder's node goes on. */
+static void test_nameless(void **state)
+{
+	struct store_fixture *f = *state;
+	uint64_t node = fixture_file(f, f->vol.root_node, "gone", 1, LEN);
+	struct volume_info info;
+	struct attr dir, attr;
+	struct err err = {0};
+
+	ns_keep_orphans(f->s, true);
+	assert_int_equal(ns_create(f->s, &fixture_op, f->vol.root_node, "d", S_IFDIR | 0755, 0, NULL, &dir), 0);
+	assert_int_equal(ns_rmdir(f->s, &fixture_op, f->vol.root_node, "d"), 0);
+	assert_int_equal(ns_unlink(f->s, &fixture_op, f->vol.root_node, "gone"), 0);
+	assert_int_equal(ns_getattr(f->s, node, &attr), 0);
+	remove_v(f, "v");
+	assert_int_equal(trash_undelete(f->s, "v", NULL, &info, &err), 0);
+	assert_int_equal(ns_getattr(f->s, node, &attr), -ESTALE);
+	assert_int_equal(ns_getattr(f->s, dir.node, &attr), 0);
+	assert_int_equal(volume_get(f->s, "v", &info, &err), 0);
+	assert_int_equal(info.bytes, 0);
+	assert_int_equal(info.inodes, 2);
+	assert_int_equal(ns_forget(f->s, dir.node), 0);
+	assert_int_equal(volume_get(f->s, "v", &info, &err), 0);
+	assert_int_equal(info.inodes, 1);
+}
+
 /* Two of one name, the name in use by a third. */
 static void test_names(void **state)
 {
@@ -199,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_undelete, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_nameless, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_names, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_purged_at_once, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_held_and_expired, store_fixture_setup, store_fixture_teardown),
