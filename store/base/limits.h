@@ -39,7 +39,6 @@
 
 #define COMPACT_DEAD_MIN (64 * KIB) /* dead bytes of a pack that cannot be punched: less is not worth a compaction, */
 #define COMPACT_DEAD_PERCENT 20     /* nor are they when they are fewer of what it takes */
-#define HOST_RESERVE (64 * MIB) /* of the host filesystem, kept for metadata and deletions */
 
 /* Metadata */
 #define LINEAGE_FLATTEN_DEPTH 16

@@ -223,7 +223,7 @@ static int begin(struct store *s)
 	int ret = host_space(s, &space);
 
 	/* what is full gets its space back by punching first */
-	if (ret || space.host_free < HOST_RESERVE + 2 * SLICE_BYTES)
+	if (ret || space.host_free < HOST_MARGIN + 2 * SLICE_BYTES)
 		return ret ? ret : 1;
 	return s->compaction.mover ? 0 : store_writer_new(s, &s->compaction.mover);
 }

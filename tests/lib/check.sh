@@ -11,18 +11,20 @@ B=${B:-$O/out}
 JOBS=$(nproc)
 LOGS=$O/logs
 mkdir -p "$LOGS"
-passed=0 failed=0 skipped=()
+TALLY=$LOGS/tally # a line for each step: passed, failed, and why it was skipped
+: >"$TALLY"
 
 # step NAME CMD…: status 0 when all of it passed.
 step() {
-	local name=$1 log ok bad cm_ok cm_bad rc t0=$SECONDS
+	local name=$1 log ok bad cm_ok cm_bad rc why t0=$SECONDS
 	shift
 	log=$LOGS/$(printf '%s' "$name" | tr -c 'A-Za-z0-9._\n-' _).log
 	"$@" >"$log" 2>&1 </dev/null
 	rc=$?
 	if [ $rc -eq 77 ]; then
-		skipped+=("$name: $(sed -n 's/^skipped: //p' "$log" | tail -n 1)")
-		printf '  skip  %s: %s\n' "$name" "$(sed -n 's/^skipped: //p' "$log" | tail -n 1)"
+		why="$name: $(sed -n 's/^skipped: //p' "$log" | tail -n 1)"
+		echo "0 0 $why" >>"$TALLY"
+		printf '  skip  %s\n' "$why"
 		return 0
 	fi
 	ok=$(grep -c '^ok ' "$log")
@@ -33,21 +35,32 @@ step() {
 	# Failing without naming a failure is one failure; passing silently is one pass.
 	[ $rc -eq 0 ] || [ $bad -gt 0 ] || bad=1
 	[ $rc -ne 0 ] || [ $((ok + bad)) -gt 0 ] || ok=1
-	passed=$((passed + ok)) failed=$((failed + bad))
+	echo "$ok $bad" >>"$TALLY"
 	if [ $bad -eq 0 ]; then
 		printf '  ok    %-34s %5d passed  %4d s\n' "$name" "$ok" $((SECONDS - t0))
 		return 0
 	fi
-	printf '  FAIL  %-34s %5d passed, %d failed  %d s; %s ends:\n' "$name" "$ok" "$bad" $((SECONDS - t0)) "$log"
-	{ grep -A 6 '^not ok ' "$log" | head -n 60; echo ...; tail -n 25 "$log"; } | sed 's/^/        /'
+	printf '%s\n' "$(
+		printf '  FAIL  %-34s %5d passed, %d failed  %d s; %s ends:\n' "$name" "$ok" "$bad" $((SECONDS - t0)) "$log"
+		{ grep -A 6 '^not ok ' "$log" | head -n 60; echo ...; tail -n 25 "$log"; } | sed 's/^/        /'
+	)"
 	return 1
 }
 
-total() {
-	local s
-	for s in "${skipped[@]}"; do
-		echo "skipped: $s"
+# The same beside others, as many at once as there are processors; `wait` is for the end of all of them.
+beside() {
+	while [ "$(jobs -pr | wc -l)" -ge "$JOBS" ]; do
+		wait -n
 	done
+	step "$@" &
+}
+
+total() {
+	local ok bad why passed=0 failed=0
+	while read -r ok bad why; do
+		passed=$((passed + ok)) failed=$((failed + bad))
+		[ -z "$why" ] || echo "skipped: $why"
+	done <"$TALLY"
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]
 	exit
@@ -57,7 +70,7 @@ units() {
 	local variant=$1 bin
 	shift
 	for bin in "$@"; do
-		step "unit${variant}/${bin#*/tests/unit/}" "$bin"
+		beside "unit${variant}/${bin#*/tests/unit/}" "$bin"
 	done
 }
 
@@ -75,6 +88,15 @@ scripts() {
 	done
 }
 
+# Mounted tests keep out of each other's way, but not of what a benchmark would show: none of them depends on time.
+scripts_beside() {
+	local s
+	for s in "$@"; do
+		beside "${s#tests/}" "$s"
+	done
+	wait
+}
+
 # the quick run does the same work every time; the long one looks for what it missed
 [ "${1:-}" = quick ] && SEED=${SEED:-1}
 SEED=${SEED:-$(date +%s)}
@@ -83,20 +105,20 @@ export SEED
 faults() {
 	local variant=$1 folder=$2
 	shift 2
-	step "faults$variant ($*)" "$folder/tests/faults/faults" "$@"
+	beside "faults$variant ($*)" "$folder/tests/faults/faults" "$@"
 }
 # fuzz VARIANT FOLDER RUNS
 fuzz() {
 	local bin
 	for bin in tests/fuzz/fuzz_*.c; do
 		bin=${bin%.c}
-		step "fuzz$1/${bin##*/} ($3 runs, seed $SEED)" "$2/$bin" --runs "$3" --seed "$SEED"
+		beside "fuzz$1/${bin##*/} ($3 runs, seed $SEED)" "$2/$bin" --runs "$3" --seed "$SEED"
 	done
 }
-model() { step "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
+model() { beside "model${1} ($3 operations, seed $SEED)" "$2/tests/model/model" --ops "$3" --seed "$SEED"; }
 
 # crash VARIANT FOLDER MOMENTS
-crash() { step "crash${1} ($3 moments, seed $SEED)" "$2/tests/crash/crash" --points "$3" --seed "$SEED"; }
+crash() { beside "crash${1} ($3 moments, seed $SEED)" "$2/tests/crash/crash" --points "$3" --seed "$SEED"; }
 
 build() { step "build" $MAKE --no-print-directory -j"$JOBS" O="$O" all test-bins || total; }
 
@@ -112,6 +134,7 @@ sanitized() {
 	faults "-asan" "$O/out-address-undefined" --stride "$2"
 	crash "-asan" "$O/out-address-undefined" $(($1 / 200))
 	fuzz "-asan" "$O/out-address-undefined" "$3"
+	wait
 }
 
 tsan() {
@@ -119,12 +142,16 @@ tsan() {
 	local bins
 	mapfile -t bins < <(unit_bins "$O/out-thread" 'base|chunk|journal|volume|maint|repo|fs|docker')
 	units "-tsan" "${bins[@]}"
+	wait
 }
 
-quick_mounted=(
-	tests/mount/posix.sh tests/mount/cli.sh tests/mount/browse.sh tests/mount/rollback.sh tests/mount/clone.sh tests/mount/sqlite.sh
-	tests/mount/git.sh tests/mount/tar.sh tests/mount/archive.sh tests/mount/trash.sh tests/mount/gc.sh tests/mount/fio.sh tests/mount/kill.sh tests/mount/takeover.sh tests/mount/full_disk.sh tests/mount/repo.sh tests/mount/package.sh
-	tests/mount/repo_ssh.sh tests/mount/repo_s3.sh
+# The longest first, so that none is left to run alone at the end.
+quick_scripts=(
+	tests/mount/postgres.sh tests/docker/plugin.sh tests/mount/takeover.sh tests/docker/takeover.sh tests/mount/sqlite.sh
+	tests/mount/full_disk.sh tests/mount/posix.sh tests/mount/archive.sh tests/mount/fio.sh tests/mount/kill.sh tests/mount/package.sh
+	tests/mount/repo.sh tests/mount/repo_ssh.sh tests/mount/repo_s3.sh tests/mount/tar.sh tests/mount/git.sh tests/mount/cli.sh
+	tests/mount/browse.sh tests/mount/rollback.sh tests/mount/clone.sh tests/mount/trash.sh tests/mount/gc.sh
+	tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/units.sh
 )
 
 case ${1:-} in
@@ -132,16 +159,19 @@ quick | all)
 	step "include directions" tests/check_includes.sh
 	build
 	mapfile -t bins < <(unit_bins "$B" '.*')
-	units "" "${bins[@]}"
-	crash "" "$B" $([ "$1" = quick ] && echo 1000 || echo 10000)
 	if [ "$1" = quick ]; then
+		crash "" "$B" 1000
 		model "" "$B" 20000
-		scripts "${quick_mounted[@]}" tests/mount/postgres.sh tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/plugin.sh tests/docker/takeover.sh tests/docker/units.sh
+		units "" "${bins[@]}"
+		scripts_beside "${quick_scripts[@]}"
 		sanitized 20000 61 5000
 	else
 		export LONG=1
 		model "" "$B" 1000000
+		crash "" "$B" 10000
+		units "" "${bins[@]}"
 		faults "" "$B"
+		wait
 		scripts tests/mount/*.sh tests/docker/*.sh
 		sanitized 100000 7 300000
 		tsan
