@@ -31,6 +31,11 @@ export VARVE_STORE=$STORE VARVE_MOUNT=$MNT VARVE_API=$WORK/api.sock
 export VARVE_DOCKER=${VARVE_DOCKER:-none}
 PIDFILE=$WORK/varved.pid
 LOG=$WORK/varved.log
+# Where a build with sanitizers writes what it finds, whichever process finds it; whoever it runs as may write there.
+REPORTS=$WORK/reports
+mkdir -m 1777 "$REPORTS"
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:log_path=$REPORTS/asan${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+export UBSAN_OPTIONS=print_stacktrace=1:log_path=$REPORTS/ubsan${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 FAILED=0
 HARNESS_PIDS=()
 HARNESS_CLEANUPS=()
@@ -141,11 +146,14 @@ harness_stop() {
 harness_daemon() { pgrep -P "$(harness_pid)" -o; }
 
 harness_kill() {
-	local pid
+	local pid pids
 	pid=$(harness_pid)
 	# Both at once: the daemon would end in order when its supervisor does, and the supervisor start another.
-	[ -z "$pid" ] || kill -KILL "$pid" $(pgrep -P "$pid") 2>/dev/null
-	[ -z "$pid" ] || end_pid "$pid" KILL
+	[ -z "$pid" ] || pids="$pid $(pgrep -P "$pid" -d ' ')"
+	kill -KILL ${pids:-} 2>/dev/null
+	for pid in ${pids:-}; do
+		end_pid "$pid" KILL
+	done
 	rm -f "$PIDFILE"
 }
 
@@ -154,6 +162,14 @@ harness_kill_daemon() {
 	pid=$(harness_daemon) || return 1
 	kill -KILL "$pid" || return 1
 	[ "$(json_field pid status 2>/dev/null)" != "$pid" ]
+}
+
+# The start of each report is enough to see where; KEEP=1 keeps them whole.
+harness_reports() {
+	local report
+	for report in "$REPORTS"/*; do
+		[ -s "$report" ] && fail "no sanitizer finds anything" "$(head -n 60 "$report" | sed '2,$s/^/#   /')"
+	done
 }
 
 harness_exit() {
@@ -173,6 +189,7 @@ harness_exit() {
 		end_pid "$pid" TERM || harness_kill
 	fi
 	umount -l "$MNT" 2>/dev/null
+	harness_reports
 	if [ "$FAILED" -gt 0 ] && [ -s "$LOG" ]; then
 		echo "# the daemon's log ends:"
 		tail -n 20 "$LOG" | sed 's/^/#   /'
