@@ -6,8 +6,6 @@
 
 #include "store/base/cleanup.h"
 
-#define PACK_TARGET (16 * MIB)
-
 /* One pack being gathered. */
 struct gather {
 	struct buf bytes;
@@ -171,7 +169,7 @@ int pack_out_add(struct pack_out *p, const struct repo_blob *blob, const void *s
 	}
 	if (!bad)
 		blob_index_stored(p->r->index, blob);
-	if (!bad && g->bytes.len >= PACK_TARGET) {
+	if (!bad && g->bytes.len >= p->r->pack_target) {
 		full = *g;
 		*g = p->spare;
 		p->spare = (struct gather){0};

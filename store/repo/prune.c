@@ -1,8 +1,9 @@
-/* The order in which things happen is what makes an interrupted prune harmless:
- *   delete:      a new index object without the packs · the old index objects go · the packs go · the quarantine object
- * goes quarantine:  copies are written and indexed · the quarantine object is written A pack that is quarantined stays
- * in the index and is read from when a snapshot needs it. One prune at a time: each puts a marker under prune/ and
- * gives way to another's. */
+/* The order in which things happen is what makes an interrupted prune harmless.
+ *
+ *   delete      a new index object without the packs · the old index objects go · the packs go · the quarantine object goes
+ *   quarantine  copies are written and indexed · the quarantine object is written
+ *
+ * A pack that is quarantined stays in the index and is read from when a snapshot needs it. One prune at a time: marker.h. */
 #include "store/repo/prune.h"
 
 #include <stdio.h>
@@ -11,13 +12,10 @@
 #include <time.h>
 
 #include "store/base/cleanup.h"
-#include "store/base/io.h"
-#include "store/base/le.h"
+#include "store/repo/marker.h"
 #include "store/repo/pack_out.h"
 #include "store/repo/survey.h"
 
-#define MARKER_FOLDER "prune/"
-#define MARKER_AGE_MAX_NS (INT64_C(6) * 3600 * 1000000000)
 /* Index objects that a prune leaves as they are. */
 #define INDEXES_MAX 8
 
@@ -28,7 +26,7 @@ struct prune {
 	struct repo_progress *progress;
 	struct prune_result *result;
 	struct survey survey;
-	char marker[sizeof MARKER_FOLDER + 16];
+	struct marker marker;
 	uint64_t *live;           /* bytes of each pack that are needed there */
 	bool *gone;               /* packs of the index that are deleted now */
 	struct repo_name *doomed; /* packs to delete, in the index or not */
@@ -38,51 +36,13 @@ struct prune {
 	struct err *err;
 };
 
-/* --- one at a time --- */
-
-struct marker_list {
-	const struct prune *p;
-	bool other;
-};
-
-static int see_marker(void *arg, const char *key, uint64_t size)
-{
-	struct marker_list *l = arg;
-	struct buf content = {0};
-	struct err ignored = {0};
-
-	(void)size;
-	if (!strcmp(key, l->p->marker))
-		return 0;
-	if (!backend_get(l->p->r->be, key, 0, SIZE_MAX, &content, &ignored) && content.len == 8 &&
-	    l->p->now - (int64_t)le64_get(content.data) < MARKER_AGE_MAX_NS)
-		l->other = true;
-	buf_free(&content);
-	return 0;
-}
-
 static int begin(struct prune *p)
 {
-	struct marker_list l = {p, false};
-	uint64_t id;
-	uint8_t when[8];
 	struct timespec t;
-	int bad = io_random(&id, sizeof id);
 
 	(void)clock_gettime(CLOCK_REALTIME, &t);
 	p->now = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-	if (p->dry_run || bad)
-		return bad;
-	(void)snprintf(p->marker, sizeof p->marker, MARKER_FOLDER "%016llx", (unsigned long long)id);
-	le64_put(when, (uint64_t)p->now);
-	bad = backend_put(p->r->be, p->marker, when, sizeof when, p->err);
-	if (!bad)
-		bad = backend_list(p->r->be, MARKER_FOLDER, see_marker, &l, p->err);
-	if (!bad && l.other) {
-		bad = err_set(p->err, EBUSY, "another prune of the repository %s is running", p->r->be->where);
-		err_hint(p->err, "if it was killed, this goes by itself six hours after it began");
-	}
-	return bad;
+	return p->dry_run ? 0 : marker_begin(p->r, &p->marker, p->err);
 }
 
 /* --- what is needed --- */
@@ -101,6 +61,8 @@ static int survey(struct prune *p)
 		atomic_store(&p->progress->bytes_total, n);
 	for (size_t i = 0; i < n && !bad; i++) {
 		bad = survey_snapshot(&p->survey, &list[i], p->err);
+		if (!bad)
+			bad = marker_keep(p->r, &p->marker, p->err);
 		atomic_store(&p->progress->bytes_done, i + 1);
 	}
 	if (bad)
@@ -246,6 +208,8 @@ static int delete_waiting(struct prune *p)
 	for (size_t i = 0; i < p->n_doomed && !bad; i++) {
 		repo_object_key(REPO_PACK, &p->doomed[i], key);
 		bad = backend_remove(p->r->be, key, p->err);
+		if (!bad)
+			bad = marker_keep(p->r, &p->marker, p->err);
 	}
 	for (size_t i = 0; i < p->n_finished && !bad; i++) {
 		repo_object_key(REPO_QUARANTINE, &p->finished[i], key);
@@ -310,6 +274,8 @@ static int quarantine_unused(struct prune *p)
 			continue;
 		if (p->live[i] && !p->dry_run)
 			bad = copy_pack(p, i, out);
+		if (!bad)
+			bad = marker_keep(p->r, &p->marker, p->err);
 		names[q.n++] = pack.name;
 		p->result->quarantined_packs++;
 		p->result->quarantined_bytes += pack.bytes;
@@ -348,8 +314,7 @@ int repo_prune(struct repo *r, int64_t grace_ns, bool dry_run, struct repo_progr
 		bad = delete_waiting(&p);
 	if (!bad)
 		bad = quarantine_unused(&p);
-	if (*p.marker)
-		(void)backend_remove(r->be, p.marker, NULL);
+	marker_remove(r, &p.marker);
 	blob_in_free(p.survey.in);
 	free(p.live);
 	free(p.gone);

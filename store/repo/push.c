@@ -280,6 +280,8 @@ static int already_there(struct push *p, const char *repo_id, bool *ret)
 		found += !memcmp(list[i].id.b, pinned.b, REPO_NAME_LEN);
 		pin = i + 1 == n && !found;
 	}
+	/* a push of it was killed when all was written but the pin */
+	pin |= source_pin_running(p->s, &p->view, repo_id);
 	source_store_id(p->s, id);
 	for (size_t i = 0; i < n && !bad; i++) {
 		if (strcmp(list[i].s.volume, p->view.name) != 0 || strcmp(list[i].s.snapshot, p->view.snapshot) != 0 ||

@@ -139,6 +139,7 @@ static int begin(const char *url, const struct repo_credentials *cred, unsigned 
 	r = calloc(1, sizeof *r);
 	if (!r)
 		return err_set(err, ENOMEM, "out of memory");
+	r->pack_target = REPO_PACK_TARGET;
 	bad = backend_open(url, &cred->access, flags, &r->be, err);
 	if (bad) {
 		free(r);

@@ -27,8 +27,11 @@ struct repo_progress {
 	_Atomic bool cancel; /* set by others: end with -ECANCELED */
 };
 
+#define REPO_PACK_TARGET (16 * MIB)
+
 struct repo {
 	struct backend *be;
+	size_t pack_target; /* a pack is written when it has so much; tests have smaller ones */
 	struct repo_config config;
 	struct crypt_keys keys;
 	uint8_t master[REPO_MASTER_LEN];

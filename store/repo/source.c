@@ -101,6 +101,15 @@ int source_pin_find(struct store *s, const char *volume, const char *repo_id, st
 	return r > 0 ? -ENOENT : r;
 }
 
+bool source_pin_running(struct store *s, const struct source_view *v, const char *repo_id)
+{
+	struct snapshot_row snap = {0};
+
+	LOCK_SCOPE(&s->lock);
+	return !next_pin(s->meta, v->volume, repo_id, true, &snap) && snap.branch == v->branch &&
+	       snap.epoch == v->epoch;
+}
+
 static int drop_pins(struct tx *tx, int64_t volume, const char *repo_id, bool running, int64_t but)
 {
 	struct snapshot_row snap = {0}, gone;

@@ -30,6 +30,8 @@ int source_pin_find(struct store *s, const char *volume, const char *repo_id, st
  * Durable. */
 int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id,
 		   struct err *err);
+/* Whether that view is pinned by a push that runs, or was killed. */
+bool source_pin_running(struct store *s, const struct source_view *v, const char *repo_id);
 /* Takes the pin of a push that runs away. */
 int source_pin_clear(struct store *s, const struct source_view *v, const char *repo_id, struct err *err);
 
