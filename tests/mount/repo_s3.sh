@@ -28,6 +28,7 @@ E="endpoint=http://127.0.0.1:$PORT"
 
 expect 'repo init' "$VARVE" -q repo init "s3://backups/one?$E"
 expect 'random trees there and back' env VARVE_TEST_REPO="s3://backups/RANDOM?$E" "$B/tests/unit/repo/test_push_pull"
+expect 'interrupted at every request' env VARVE_TEST_REPO="s3://backups/RANDOM?$E" "$B/tests/unit/repo/test_interruption"
 export ROUNDS=5
 expect 'the same through a proxy that loses things' env SEED=3 \
 	VARVE_TEST_REPO="s3://backups/RANDOM?endpoint=http://127.0.0.1:$PROXY&timeout=2" "$B/tests/unit/repo/test_push_pull"

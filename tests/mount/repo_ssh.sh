@@ -32,6 +32,11 @@ expect 'repo init over ssh' "$VARVE" -q repo init "$U"
 mkdir trees
 expect 'random trees there and back' env VARVE_TEST_REPO="ssh://$(id -un)@127.0.0.1:$PORT$WORK/trees/RANDOM?command=$VARVE" \
 	"$B/tests/unit/repo/test_push_pull"
+# Without ssh, whose greeting takes long: the far side's program, and what goes between.
+printf '#!/bin/bash\nexec sh -c "${@: -1}"\n' >direct
+chmod +x direct
+expect 'interrupted at every request' env VARVE_SSH_COMMAND="$WORK/direct" VARVE_TEST_REPO="ssh://nowhere$WORK/trees/RANDOM?command=$VARVE" \
+	"$B/tests/unit/repo/test_interruption"
 
 # Every connection ends after so many reads, in the middle of whatever it is: requests are asked again on a new one.
 cat >cutting <<END

@@ -27,9 +27,10 @@ static inline int repo_fixture_setup(void **state)
 	f->elsewhere = getenv("VARVE_TEST_REPO");
 	if (f->elsewhere) {
 		const char *url = getenv("VARVE_TEST_REPO"), *at = strstr(url, "RANDOM");
+		static unsigned serial;
 
 		assert_non_null(at);
-		(void)snprintf(f->url, sizeof f->url, "%.*s%d%s", (int)(at - url), url, (int)getpid(),
+		(void)snprintf(f->url, sizeof f->url, "%.*s%d-%u%s", (int)(at - url), url, (int)getpid(), ++serial,
 			       at + strlen("RANDOM"));
 	} else {
 		strcpy(f->url, access("/dev/shm", W_OK) ? "/var/tmp/varve-repo-XXXXXX" : "/dev/shm/varve-repo-XXXXXX");
