@@ -23,7 +23,6 @@
 #include "store/chunk/pack_format.h"
 
 #define GATHER_LEN (4 * MIB)
-#define GATHER_ALIGN 4096
 #define CANDIDATES_MAX 8 /* chunks of one hash that are looked at: collisions by chance do not happen once */
 
 struct chunk_writer {
@@ -34,6 +33,7 @@ struct chunk_writer {
 	struct pack *pack; /* being appended to, or NULL */
 	struct pack *left; /* full, not yet synced */
 	_Atomic uint32_t pack_id;
+	uint8_t *blocks; /* what `gather` lies in: as far from a multiple of PACK_BLOCK as its place in the pack is */
 	uint8_t *gather;
 	size_t gathered;
 	uint8_t *joined;    /* CHUNK_LEN_MAX: a chunk that lies across spans */
@@ -59,10 +59,11 @@ int chunk_writer_new(struct chunk_store *cs, const struct chunk_writer_ops *ops,
 		return -ENOMEM;
 	w->cs = cs;
 	w->ops = *ops;
-	w->gather = aligned_alloc(GATHER_ALIGN, GATHER_LEN);
+	w->blocks = aligned_alloc(PACK_BLOCK, GATHER_LEN + PACK_BLOCK);
+	w->gather = w->blocks;
 	w->joined = malloc(CHUNK_LEN_MAX);
 	w->candidate = malloc(CHUNK_LEN_MAX);
-	if (!w->gather || !w->joined || !w->candidate || chunk_batch_new(&w->batch) ||
+	if (!w->blocks || !w->joined || !w->candidate || chunk_batch_new(&w->batch) ||
 	    compress_pool_get(cs->pool, &w->ctx)) {
 		chunk_writer_free(w);
 		return -ENOMEM;
@@ -91,7 +92,7 @@ void chunk_writer_free(struct chunk_writer *w)
 	pack_free(w->pack);
 	compress_pool_put(w->cs->pool, w->ctx);
 	chunk_batch_free(w->batch);
-	free(w->gather);
+	free(w->blocks);
 	free(w->joined);
 	free(w->candidate);
 	free(w->copied);
@@ -101,6 +102,7 @@ void chunk_writer_free(struct chunk_writer *w)
 static void set_pack(struct chunk_writer *w, struct pack *p)
 {
 	w->pack = p;
+	w->gather = w->blocks;
 	atomic_store(&w->pack_id, p ? p->id : 0);
 }
 
@@ -126,9 +128,11 @@ static int write_out(struct chunk_writer *w)
 	if (w->gathered == 0)
 		return 0;
 	ret = pack_append(w->pack, w->gather, w->gathered);
-	if (!ret)
-		w->gathered = 0;
-	return ret;
+	if (ret)
+		return ret;
+	w->gather = w->blocks + w->pack->end % PACK_BLOCK;
+	w->gathered = 0;
+	return 0;
 }
 
 static int leave_pack(struct chunk_writer *w)
