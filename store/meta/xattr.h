@@ -7,6 +7,7 @@
 #define XATTR_INTERNAL '\001' /* how names begin that xattr_list leaves out */
 #define XATTR_SYMLINK_TARGET "\001target"
 #define XATTR_ORIGIN "\001origin" /* of a root directory that a pull made: how it numbered the inodes */
+#define XATTR_RECEIVED "\001received" /* of one that a receive made: as what, see store/repo/stream_id.h */
 
 /* Copies the value into a buffer that the caller frees. -ENODATA when absent. */
 int xattr_get(struct meta *m, const struct meta_view *v, uint64_t ino, const char *name, void **ret_value,

@@ -55,25 +55,50 @@ static size_t compress(struct codec *c, uint8_t *out, const void *data, size_t l
 	return ZSTD_isError(n) || n >= len ? len : n;
 }
 
-int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data, size_t len, const void *base,
-	       size_t base_len, const struct repo_name *base_name, struct repo_blob *blob, const void **ret_sealed)
+enum repo_codec codec_pack(struct codec *c, const void *data, size_t len, const void *base, size_t base_len,
+			   const void **ret, size_t *ret_len)
 {
 	size_t delta = base ? compress(c, c->plain[1], data, len, base, base_len) : len;
 	size_t n = delta < len / 8 ? len : compress(c, c->plain[0], data, len, NULL, 0);
-	const void *src = data;
+
+	if (base && delta < DELTA_GAIN(n)) {
+		*ret = c->plain[1];
+		*ret_len = delta;
+		return CODEC_DELTA;
+	}
+	*ret = n < len ? c->plain[0] : data;
+	*ret_len = n;
+	return n < len ? CODEC_ZSTD : CODEC_RAW;
+}
+
+int codec_unpack(struct codec *c, enum repo_codec how, const void *src, size_t len, const void *base, size_t base_len,
+		 void *out, size_t raw_len)
+{
+	size_t n;
+
+	if (how == CODEC_RAW) {
+		if (len != raw_len)
+			return -ECORRUPT;
+		memcpy(out, src, len);
+		return 0;
+	}
+	if (how == CODEC_DELTA)
+		(void)ZSTD_DCtx_refPrefix(c->dctx, base, base_len);
+	n = ZSTD_decompressDCtx(c->dctx, out, raw_len, src, len);
+	return ZSTD_isError(n) || n != raw_len ? -ECORRUPT : 0;
+}
+
+int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data, size_t len, const void *base,
+	       size_t base_len, const struct repo_name *base_name, struct repo_blob *blob, const void **ret_sealed)
+{
+	const void *src;
+	size_t n;
 
 	if (len > REPO_BLOB_RAW_MAX)
 		return -EINVAL;
-	blob->codec = CODEC_RAW;
-	if (base && delta < DELTA_GAIN(n)) {
-		blob->codec = CODEC_DELTA;
+	blob->codec = codec_pack(c, data, len, base, base_len, &src, &n);
+	if (blob->codec == CODEC_DELTA)
 		blob->base = *base_name;
-		src = c->plain[1];
-		n = delta;
-	} else if (n < len) {
-		blob->codec = CODEC_ZSTD;
-		src = c->plain[0];
-	}
 	crypt_seal(keys, blob->type, &blob->name, src, n, c->sealed);
 	blob->stored_len = (uint32_t)(n + SEAL_OVERHEAD);
 	blob->raw_len = (uint32_t)len;
@@ -84,7 +109,7 @@ int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data,
 int codec_open(struct codec *c, const struct crypt_keys *keys, const struct repo_blob *blob, const void *sealed,
 	       const void *base, size_t base_len, void *out)
 {
-	size_t len = blob->stored_len - SEAL_OVERHEAD, n;
+	size_t len = blob->stored_len - SEAL_OVERHEAD;
 	struct repo_name name;
 	uint8_t *plain = blob->codec == CODEC_RAW ? out : c->plain[0];
 	int ret;
@@ -92,15 +117,10 @@ int codec_open(struct codec *c, const struct crypt_keys *keys, const struct repo
 	if (blob->codec == CODEC_RAW ? len != blob->raw_len : len > BOUND)
 		return -ECORRUPT;
 	ret = crypt_open(keys, blob->type, &blob->name, sealed, blob->stored_len, plain);
+	if (!ret && blob->codec != CODEC_RAW)
+		ret = codec_unpack(c, blob->codec, plain, len, base, base_len, out, blob->raw_len);
 	if (ret)
 		return ret;
-	if (blob->codec != CODEC_RAW) {
-		if (blob->codec == CODEC_DELTA)
-			(void)ZSTD_DCtx_refPrefix(c->dctx, base, base_len);
-		n = ZSTD_decompressDCtx(c->dctx, out, blob->raw_len, plain, len);
-		if (ZSTD_isError(n) || n != blob->raw_len)
-			return -ECORRUPT;
-	}
 	crypt_name(keys, blob->type, out, blob->raw_len, &name);
 	return memcmp(name.b, blob->name.b, REPO_NAME_LEN) ? -ECORRUPT : 0;
 }

@@ -9,7 +9,15 @@ struct codec;
 int codec_new(struct codec **ret);
 void codec_free(struct codec *c);
 
-/* Compresses (with `base` as prefix when that pays) and seals `data`: *ret_sealed is the codec's, valid until the next
+/* Compresses `data` (up to REPO_BLOB_RAW_MAX, with `base` as prefix when that pays; NULL: none). *ret is the codec's until
+ * the next call, or `data` itself for CODEC_RAW. */
+enum repo_codec codec_pack(struct codec *c, const void *data, size_t len, const void *base, size_t base_len,
+			   const void **ret, size_t *ret_len);
+/* Expands what codec_pack made of raw_len bytes into out. 0 or -ECORRUPT. */
+int codec_unpack(struct codec *c, enum repo_codec how, const void *src, size_t len, const void *base, size_t base_len,
+		 void *out, size_t raw_len);
+
+/* Compresses as codec_pack does and seals `data`: *ret_sealed is the codec's, valid until the next
  * call. Fills codec, stored_len and raw_len of *blob, whose name and type are set; base and base_name may be NULL. 0 or
  * -ENOMEM. */
 int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data, size_t len, const void *base,

@@ -17,7 +17,7 @@ int ino_blocks_map(const struct ino_blocks *b, uint64_t remote, uint64_t *ret)
 	for (size_t i = 0; i < b->n; i++)
 		if (remote >= b->v[i].first && remote - b->v[i].first < b->v[i].n) {
 			*ret = b->v[i].local + (remote - b->v[i].first);
-			return 0;
+			return *ret == b->root_local ? -ECORRUPT : 0;
 		}
 	return -ECORRUPT;
 }
@@ -33,16 +33,11 @@ static int add(struct ino_blocks *b, const struct ino_block *one)
 	return 0;
 }
 
-int ino_blocks_load(struct ino_blocks *b, struct meta *m, const struct meta_view *v)
+static int parse(struct ino_blocks *b, const void *data, size_t len)
 {
-	AUTO_FREE void *value = NULL;
-	struct buf_reader r;
-	size_t len;
-	int bad = xattr_get(m, v, b->root_local, XATTR_ORIGIN, &value, &len);
+	struct buf_reader r = buf_reader(data, len);
+	int bad = 0;
 
-	if (bad)
-		return bad == -ENODATA ? 0 : bad;
-	r = buf_reader(value, len);
 	while (!bad && buf_reader_left(&r)) {
 		struct ino_block one = {.first = buf_get_varint(&r)};
 
@@ -51,6 +46,61 @@ int ino_blocks_load(struct ino_blocks *b, struct meta *m, const struct meta_view
 		bad = r.bad ? -ECORRUPT : add(b, &one);
 	}
 	return bad;
+}
+
+int ino_blocks_load(struct ino_blocks *b, struct meta *m, const struct meta_view *v)
+{
+	AUTO_FREE void *value = NULL;
+	size_t len;
+	int bad = xattr_get(m, v, b->root_local, XATTR_ORIGIN, &value, &len);
+
+	return bad ? bad == -ENODATA ? 0 : bad : parse(b, value, len);
+}
+
+int ino_blocks_identity(struct ino_blocks *ret, uint64_t last_ino)
+{
+	return add(ret, &(struct ino_block){1, last_ino, 1});
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct ino_block *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+{
+	return a < b + b_len && b < a + a_len;
+}
+
+int ino_blocks_invert(struct ino_blocks *ret, const void *data, size_t len)
+{
+	int bad = parse(ret, data, len);
+
+	for (size_t i = 0; i < ret->n && !bad; i++) {
+		struct ino_block *one = &ret->v[i];
+
+		if (!one->first || !one->n || !one->local || one->first > INO_LIMIT || one->n > INO_LIMIT ||
+		    one->local > INO_LIMIT)
+			bad = -ECORRUPT;
+		*one = (struct ino_block){one->local, one->n, one->first};
+		for (size_t k = 0; k < i && !bad; k++)
+			if (overlap(one->first, one->n, ret->v[k].first, ret->v[k].n) ||
+			    overlap(one->local, one->n, ret->v[k].local, ret->v[k].n))
+				bad = -ECORRUPT;
+	}
+	if (!bad && ret->n)
+		qsort(ret->v, ret->n, sizeof *ret->v, by_first);
+	return bad;
+}
+
+int ino_blocks_check(const struct ino_blocks *b, const struct meta *m)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->v[i].local + b->v[i].n - 1 > meta_last_ino(m))
+			return -ECORRUPT;
+	return 0;
 }
 
 int ino_blocks_store(const struct ino_blocks *b, struct meta *m, struct branch *branch)
@@ -72,17 +122,29 @@ int ino_blocks_store(const struct ino_blocks *b, struct meta *m, struct branch *
 	return bad;
 }
 
-int ino_blocks_extend(struct ino_blocks *b, struct meta *m, uint64_t last_ino)
+/* Numbers of the store's own for [first, end). */
+static int reserve(struct ino_blocks *b, struct meta *m, uint64_t first, uint64_t end)
 {
-	uint64_t next = 1, n;
+	uint64_t n = end - first;
 
-	for (size_t i = 0; i < b->n; i++)
-		if (b->v[i].first + b->v[i].n > next)
-			next = b->v[i].first + b->v[i].n;
-	if (last_ino < next)
-		return 0;
-	n = last_ino - next + 1;
 	if (n > INO_LIMIT || meta_last_ino(m) > INO_LIMIT)
 		return -EFBIG;
-	return add(b, &(struct ino_block){next, n, meta_reserve_inos(m, n)});
+	return add(b, &(struct ino_block){first, n, meta_reserve_inos(m, n)});
+}
+
+int ino_blocks_extend(struct ino_blocks *b, struct meta *m, uint64_t last_ino)
+{
+	size_t known = b->n;
+	uint64_t next = 1;
+	int bad = 0;
+
+	for (size_t i = 0; i < known && !bad; i++) {
+		if (b->v[i].first > next && next <= last_ino)
+			bad = reserve(b, m, next, b->v[i].first);
+		if (b->v[i].first + b->v[i].n > next)
+			next = b->v[i].first + b->v[i].n;
+	}
+	if (!bad && next <= last_ino)
+		bad = reserve(b, m, next, last_ino + 1);
+	return bad;
 }

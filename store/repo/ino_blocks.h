@@ -20,8 +20,15 @@ struct ino_blocks {
 int ino_blocks_map(const struct ino_blocks *b, uint64_t remote, uint64_t *ret);
 /* Those of the view that the pull begins from. */
 int ino_blocks_load(struct ino_blocks *b, struct meta *m, const struct meta_view *v);
+/* Where manifest and store have the same numbers. */
+int ino_blocks_identity(struct ino_blocks *ret, uint64_t last_ino);
+/* From another store's blocks, as it keeps them: its numbers to those that it had them from. -ECORRUPT when they make no
+ * sense. Needs no lock. */
+int ino_blocks_invert(struct ino_blocks *ret, const void *data, size_t len);
+/* -ECORRUPT when they lead to numbers that the store has given to nothing yet. */
+int ino_blocks_check(const struct ino_blocks *b, const struct meta *m);
 int ino_blocks_store(const struct ino_blocks *b, struct meta *m, struct branch *branch);
-/* Reserves numbers for those up to last_ino that no block has. -EFBIG. */
+/* Reserves numbers for those up to last_ino that no block has. Blocks given are in order. -EFBIG. */
 int ino_blocks_extend(struct ino_blocks *b, struct meta *m, uint64_t last_ino);
 
 #endif

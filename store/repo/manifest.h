@@ -51,6 +51,8 @@ struct row_dirent {
 	uint64_t ino;
 	uint8_t type; /* DT_* */
 };
+struct inode;
+void row_inode_of(const struct inode *inode, struct row_inode *ret);
 int row_inode_encode(const struct row_inode *v, struct buf *ret);
 int row_inode_parse(const void *data, size_t len, struct row_inode *ret);
 int row_extent_encode(const struct row_extent *v, struct buf *ret); /* the name comes first */

@@ -262,8 +262,8 @@ static int fill(struct pull *p, const char *volume)
 	if (!bad && last.len < 9)
 		bad = err_set(p->err, ECORRUPT, "the snapshot's manifest has no rows");
 	if (!bad)
-		bad = sink_begin(p->s, volume, p->has_base ? &p->base : NULL, p->entry.s.root_ino, row_key_ino(&last),
-				 &p->sink, p->err);
+		bad = sink_begin(p->s, volume, p->has_base ? &p->base : NULL, NULL, p->entry.s.root_ino,
+				 row_key_ino(&last), &p->sink, p->err);
 	/* an extent that goes makes its range a hole, and must not do so to what came in its place */
 	if (!bad && p->has_base) {
 		p->holes = true;
@@ -301,7 +301,7 @@ int repo_pull(struct store *s, struct repo *r, const char *volume, const char *s
 		bad = fill(&p, target);
 	}
 	if (!bad)
-		bad = sink_finish(p.sink, snapshot, p.entry.s.created, &view, p.err);
+		bad = sink_finish(p.sink, snapshot, p.entry.s.created, NULL, &view, p.err);
 	sink_free(p.sink);
 	blob_in_free(p.in);
 	free(p.rows);

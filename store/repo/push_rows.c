@@ -63,23 +63,11 @@ int push_rows_remove(struct push_rows *rows, const struct row_key *key, bool pre
 
 int push_rows_inode(struct push_rows *rows, const struct inode *inode)
 {
-	const struct row_inode v = {
-		.mode = inode->mode,
-		.uid = inode->uid,
-		.gid = inode->gid,
-		.nlink = inode->nlink,
-		.flags = inode->flags,
-		.rdev = inode->rdev,
-		.parent = inode->parent,
-		.size = inode->size,
-		.atime = inode->atime,
-		.mtime = inode->mtime,
-		.ctime = inode->ctime,
-		.btime = inode->btime,
-	};
+	struct row_inode v;
 	struct row_key key;
 	int r;
 
+	row_inode_of(inode, &v);
 	row_key_make(&key, inode->ino, ROW_INODE, 0, NULL, 0);
 	r = row_begin(rows, &key);
 	if (!r)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/base/err.h"
+#include "store/meta/inode.h"
 #include "store/repo/manifest.h"
 
 static void put_be64(uint8_t *p, uint64_t v)
@@ -74,6 +75,24 @@ int row_key_parse(const struct row_key *k, uint64_t *ret_ino, enum row_kind *ret
 	    (memchr(*ret_name, '/', *ret_name_len) || (*ret_name_len <= 2 && !memcmp(*ret_name, "..", *ret_name_len))))
 		return -ECORRUPT;
 	return 0;
+}
+
+void row_inode_of(const struct inode *inode, struct row_inode *ret)
+{
+	*ret = (struct row_inode){
+		.mode = inode->mode,
+		.uid = inode->uid,
+		.gid = inode->gid,
+		.nlink = inode->nlink,
+		.flags = inode->flags,
+		.rdev = inode->rdev,
+		.parent = inode->parent,
+		.size = inode->size,
+		.atime = inode->atime,
+		.mtime = inode->mtime,
+		.ctime = inode->ctime,
+		.btime = inode->btime,
+	};
 }
 
 int row_inode_encode(const struct row_inode *v, struct buf *ret)

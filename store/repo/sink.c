@@ -1,51 +1,33 @@
-#include "store/repo/sink.h"
+#include "store/repo/sink_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "store/repo/ino_blocks.h"
-#include "store/volume/draft.h"
-#include "store/volume/store_internal.h"
-#include "store/volume/volume_internal.h"
-
 #define ROWS_IN_TX 128
 #define PUNCH_ROWS 256
 
-/* Where a chunk of the repository is in the store: whole chunks or parts, in order. */
-struct piece {
-	uint64_t id;       /* 0 until it has a row */
-	uint32_t off, len; /* in the repository's chunk */
-	struct chunk_loc loc;
-	int64_t same; /* number of an earlier piece that is the same chunk; -1 */
-};
-struct known {
-	struct repo_name name;
-	size_t first, n; /* pieces */
-	bool used;
-};
-
-struct sink {
-	struct store *s;
-	char volume[VOLUME_NAME_MAX + 1];
-	struct draft draft; /* what is filled */
-	bool made, finished, locked;
-	int64_t branch;
-	struct ino_blocks inos;
-	struct known *known; /* hash table */
-	size_t known_size, n_known;
-	struct piece *pieces;
-	size_t n_pieces, cap_pieces, pending; /* pieces from `pending` on may lack ids */
-	struct inode inode;                   /* the one being changed */
-	bool has_inode, inode_dirty;
-};
-
-/* --- beginning and end --- */
+/* --- beginning --- */
 
 struct begin {
 	struct sink *k;
 	const struct source_view *base;
+	const struct ino_blocks *blocks;
 	uint64_t last_ino;
 };
+
+static int take_blocks(struct ino_blocks *to, const struct ino_blocks *from, const struct meta *m)
+{
+	int bad = ino_blocks_check(from, m);
+
+	if (bad || !from->n)
+		return bad;
+	to->v = malloc(from->n * sizeof *to->v);
+	if (!to->v)
+		return -ENOMEM;
+	memcpy(to->v, from->v, from->n * sizeof *to->v);
+	to->n = from->n;
+	return 0;
+}
 
 static int begin_in(struct tx *tx, const struct begin *a)
 {
@@ -62,7 +44,7 @@ static int begin_in(struct tx *tx, const struct begin *a)
 		if (!v.branch)
 			return -ESTALE;
 		k->inos.root_local = a->base->root_ino;
-		bad = ino_blocks_load(&k->inos, m, &v);
+		bad = a->blocks ? take_blocks(&k->inos, a->blocks, m) : ino_blocks_load(&k->inos, m, &v);
 	} else {
 		bad = volume_by_name(m, k->volume, &vol);
 		k->inos.root_local = bad ? meta_next_ino(m) : vol.root_ino;
@@ -86,11 +68,11 @@ static int begin_in(struct tx *tx, const struct begin *a)
 	return bad;
 }
 
-int sink_begin(struct store *s, const char *volume, const struct source_view *base, uint64_t root_ino,
-	       uint64_t last_ino, struct sink **ret, struct err *err)
+int sink_begin(struct store *s, const char *volume, const struct source_view *base, const struct ino_blocks *blocks,
+	       uint64_t root_ino, uint64_t last_ino, struct sink **ret, struct err *err)
 {
 	struct sink *k = calloc(1, sizeof *k);
-	struct begin a = {k, base, last_ino};
+	struct begin a = {k, base, blocks, last_ino};
 	struct tx tx;
 	int bad;
 
@@ -110,7 +92,7 @@ int sink_begin(struct store *s, const char *volume, const struct source_view *ba
 	k->made = !bad;
 	if (bad) {
 		sink_free(k);
-		return err && !err->code ? err_set(err, -bad, "beginning the pull: %s", err_name(-bad)) : bad;
+		return err && !err->code ? err_set(err, -bad, "beginning to fill the volume: %s", err_name(-bad)) : bad;
 	}
 	*ret = k;
 	return 0;
@@ -127,6 +109,11 @@ void sink_free(struct sink *k)
 	free(k->known);
 	free(k->pieces);
 	free(k);
+}
+
+int sink_ino(const struct sink *k, uint64_t remote, uint64_t *ret)
+{
+	return ino_blocks_map(&k->inos, remote, ret);
 }
 
 /* --- contents --- */
@@ -479,86 +466,4 @@ int sink_rows(struct sink *k, const struct sink_row *rows, size_t n)
 	k->has_inode = k->inode_dirty = false;
 	sink_chunks_abort(k);
 	return bad;
-}
-
-/* --- the end --- */
-
-struct finish {
-	struct sink *k;
-	const char *snapshot;
-	int64_t created;
-	struct source_view *ret;
-	struct err *err;
-	bool stays; /* the filled volume becomes the target */
-};
-
-static int check_target(struct store *s, const struct finish *f, struct volume_row *hidden, struct volume_row *target)
-{
-	struct snapshot_row snap;
-	int bad = volume_by_id(s->meta, f->k->draft.id, hidden);
-
-	if (bad)
-		return bad;
-	bad = volume_by_name(s->meta, f->k->volume, target);
-	if (bad == -ENOENT) {
-		*target = *hidden;
-		target->options = NULL;
-		target->hidden = 0;
-		target->flags &= ~(uint32_t)(VOLUME_DRAFT | VOLUME_FILLING);
-		return 1;
-	}
-	if (!bad && !snapshot_by_name(s->meta, target->id, f->snapshot, &snap))
-		bad = err_set(f->err, EEXIST, "there is a snapshot '%s@%s' already", target->name, f->snapshot);
-	return bad;
-}
-
-static int finish_in(struct tx *tx, void *arg)
-{
-	struct finish *f = arg;
-	struct store *s = tx->s;
-	struct volume_row hidden = {0}, target = {0};
-	struct snapshot_row snap = {
-		.id = meta_next_id(s->meta), .created = f->created, .root_ino = f->k->inos.root_local};
-	struct branch *b = branch_get(s->meta, f->k->branch);
-	int bad = b ? check_target(s, f, &hidden, &target) : -ESTALE;
-
-	if (bad > 0) {
-		f->stays = true;
-		bad = volume_put(s->meta, &target);
-	}
-	if (!bad)
-		bad = meta_epoch_advance(s->meta, &snap.epoch);
-	if (!bad) {
-		snap.volume = target.id;
-		snap.branch = b->id;
-		snap.bytes = b->bytes;
-		snap.inodes = b->inodes;
-		(void)snprintf(snap.name, sizeof snap.name, "%s", f->snapshot);
-		bad = snapshot_put(s->meta, &snap);
-	}
-	if (!bad) {
-		*f->ret = (struct source_view){target.id,     snap.branch,  snap.epoch,
-					       snap.root_ino, snap.created, snap.bytes,
-					       snap.inodes,   "",           ""};
-		(void)snprintf(f->ret->name, sizeof f->ret->name, "%s", target.name);
-		(void)snprintf(f->ret->snapshot, sizeof f->ret->snapshot, "%s", snap.name);
-	}
-	volume_row_free(&hidden);
-	volume_row_free(&target);
-	return bad;
-}
-
-int sink_finish(struct sink *k, const char *snapshot, int64_t created, struct source_view *ret, struct err *err)
-{
-	struct finish f = {.k = k, .snapshot = snapshot, .created = created, .ret = ret, .err = err};
-	struct cut_times times;
-	int bad = instant_run(k->s, finish_in, &f, &times);
-
-	if (bad)
-		return err && !err->code ? err_set(err, -bad, "ending the pull: %s", err_name(-bad)) : bad;
-	k->finished = true;
-	/* the snapshot pins the branch; the volume that was its head goes */
-	if (!f.stays)
-		draft_drop(k->s, &k->draft);
-	return 0;
 }

@@ -6,15 +6,17 @@
 #ifndef VARVE_REPO_SINK_H
 #define VARVE_REPO_SINK_H
 
+#include "store/repo/ino_blocks.h"
 #include "store/repo/manifest.h"
 #include "store/repo/source.h"
 
 struct sink;
 
-/* `volume` is where the snapshot will go; it may or may not be there. From a view that an earlier pull made (base), or
- * from nothing. root_ino and last_ino are numbers of the manifest. */
-int sink_begin(struct store *s, const char *volume, const struct source_view *base, uint64_t root_ino,
-	       uint64_t last_ino, struct sink **ret, struct err *err);
+/* `volume` is where the snapshot will go; it may or may not be there. From a view (base), or from nothing. A base that an
+ * earlier pull made has how its inodes were numbered; for another one `blocks` says it (else NULL). root_ino and last_ino
+ * are numbers of the manifest. */
+int sink_begin(struct store *s, const char *volume, const struct source_view *base, const struct ino_blocks *blocks,
+	       uint64_t root_ino, uint64_t last_ino, struct sink **ret, struct err *err);
 /* Removes what was filled in, unless sink_finish has been called. */
 void sink_free(struct sink *k);
 
@@ -36,7 +38,12 @@ int sink_rows(struct sink *k, const struct sink_row *rows, size_t n);
 /* After an error instead of sink_rows. */
 void sink_chunks_abort(struct sink *k);
 
-/* Makes VOLUME@SNAPSHOT of it; a volume that is not there is made. *ret is the view. */
-int sink_finish(struct sink *k, const char *snapshot, int64_t created, struct source_view *ret, struct err *err);
+/* From a number of the manifest to the store's. -ECORRUPT. */
+int sink_ino(const struct sink *k, uint64_t remote, uint64_t *ret);
+
+/* Makes VOLUME@SNAPSHOT of it; a volume that is not there is made. `received_as` (NULL: nothing) is remembered with it,
+ * see stream_id.h. *ret is the view. */
+int sink_finish(struct sink *k, const char *snapshot, int64_t created, const struct repo_name *received_as,
+		struct source_view *ret, struct err *err);
 
 #endif

@@ -16,7 +16,7 @@ static int view_of(struct store *s, const struct source_view *v, struct meta_vie
 	return ret->branch && !ret->branch->dead ? 0 : -ESTALE;
 }
 
-static void fill(const struct volume_row *vol, const struct snapshot_row *snap, struct source_view *ret)
+void source_view_fill(const struct volume_row *vol, const struct snapshot_row *snap, struct source_view *ret)
 {
 	*ret = (struct source_view){
 		.volume = vol->id,
@@ -36,6 +36,12 @@ void source_store_id(const struct store *s, uint8_t out[16])
 	memcpy(out, s->id, sizeof s->id);
 }
 
+uint64_t source_last_ino(struct store *s)
+{
+	LOCK_SCOPE(&s->lock);
+	return meta_last_ino(s->meta);
+}
+
 int source_find(struct store *s, const char *volume, const char *snapshot, struct source_view *ret, struct err *err)
 {
 	struct snapshot_row snap;
@@ -48,7 +54,7 @@ int source_find(struct store *s, const char *volume, const char *snapshot, struc
 		return r;
 	r = snapshot_find(s, &vol, snapshot, &snap, err);
 	if (!r)
-		fill(&vol, &snap, ret);
+		source_view_fill(&vol, &snap, ret);
 	volume_row_free(&vol);
 	return r;
 }
@@ -96,7 +102,7 @@ int source_pin_find(struct store *s, const char *volume, const char *repo_id, st
 	if (!r && !repo_name_parse(strchr(snap.name, '.') + 1, ret_id))
 		r = -ECORRUPT;
 	if (!r)
-		fill(&vol, &snap, ret);
+		source_view_fill(&vol, &snap, ret);
 	volume_row_free(&vol);
 	return r > 0 ? -ENOENT : r;
 }
@@ -177,6 +183,57 @@ int source_pin_set(struct store *s, const struct source_view *v, const char *rep
 int source_pin_clear(struct store *s, const struct source_view *v, const char *repo_id, struct err *err)
 {
 	return change_pins(s, v, repo_id, NULL, false, err);
+}
+
+/* --- holding views for as long as they are read --- */
+
+static int hold_in(struct tx *tx, const struct draft *d, const struct source_view *views, size_t n)
+{
+	struct meta *m = tx->s->meta;
+	struct snapshot_row now;
+	struct volume_row vol;
+	int r = volume_by_name(m, views[0].name, &vol);
+
+	if (r)
+		return r;
+	volume_row_free(&vol);
+	for (size_t i = 0; i < n && !r; i++) {
+		struct snapshot_row pin = {
+			.id = meta_next_id(m),
+			.volume = d->id,
+			.branch = views[i].branch,
+			.epoch = views[i].epoch,
+			.created = views[i].created,
+			.root_ino = views[i].root_ino,
+		};
+
+		(void)snprintf(pin.name, sizeof pin.name, "@held.%zu", i);
+		r = snapshot_by_name(m, vol.id, views[i].snapshot, &now);
+		if (!r && (now.branch != pin.branch || now.epoch != pin.epoch))
+			r = -ENOENT;
+		if (!r)
+			r = snapshot_put(m, &pin);
+	}
+	return r;
+}
+
+int source_hold(struct store *s, const struct source_view *views, size_t n, struct draft *ret, struct err *err)
+{
+	struct draft d;
+	struct tx tx;
+	int r = draft_of_view(s, views[0].name, views[0].snapshot, &d, err);
+
+	if (r)
+		return r;
+	r = tx_begin(s, NULL, 0, 0, &tx);
+	if (!r)
+		r = tx_end(&tx, hold_in(&tx, &d, views, n));
+	if (r) {
+		draft_drop(s, &d);
+		return err_set(err, -r, "holding '%s@%s': %s", views[0].name, views[0].snapshot, err_name(-r));
+	}
+	*ret = d;
+	return 0;
 }
 
 /* --- rows --- */
@@ -325,6 +382,34 @@ int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len)
 	return r;
 }
 
+int source_content(struct store *s, const struct source_view *v, uint64_t ino, int64_t off, size_t len, void *out,
+		   void *scratch)
+{
+	int64_t at = off, end = off + (int64_t)len;
+	struct extent e[16];
+	struct inode inode;
+	size_t n = 16, chunk_len;
+	int r = source_inode(s, v, ino, &inode);
+
+	memset(out, 0, len);
+	while (!r && n == 16 && at < end) {
+		r = source_extents_at(s, v, &inode, at, end, e, 16, &n);
+		for (size_t i = 0; i < n && !r; i++) {
+			int64_t from = e[i].off > off ? e[i].off : off;
+
+			at = e[i].off + e[i].len;
+			r = source_chunk(s, e[i].chunk, scratch, &chunk_len);
+			if (!r && (uint64_t)e[i].choff + (uint64_t)e[i].len > chunk_len)
+				r = -ECORRUPT;
+			if (!r)
+				memcpy((uint8_t *)out + (from - off),
+				       (const uint8_t *)scratch + e[i].choff + (from - e[i].off),
+				       (size_t)((at < end ? at : end) - from));
+		}
+	}
+	return r;
+}
+
 /* --- changes --- */
 
 void source_changes_free(struct source_changes *c)
@@ -334,7 +419,7 @@ void source_changes_free(struct source_changes *c)
 	*c = (struct source_changes){0};
 }
 
-static int add_change(struct source_changes *c, const struct source_change *one)
+int source_changes_add(struct source_changes *c, const struct source_change *one)
 {
 	if (c->n == c->cap) {
 		size_t cap = c->cap ? c->cap * 2 : 256;
@@ -355,24 +440,28 @@ static int take_changed(void *arg, uint64_t ino, unsigned what)
 
 	/* extents come row by row; whatever changed, the inode's row is looked at */
 	if (what & HISTORY_XATTR)
-		r = add_change(arg, &(struct source_change){ino, SOURCE_XATTR, 0, 0, 0});
-	return r ? r : add_change(arg, &(struct source_change){ino, SOURCE_INODE, 0, 0, 0});
+		r = source_changes_add(arg, &(struct source_change){ino, SOURCE_XATTR, 0, 0, 0});
+	return r ? r : source_changes_add(arg, &(struct source_change){ino, SOURCE_INODE, 0, 0, 0});
 }
 
 static int take_extent(void *arg, uint64_t ino, int64_t k, const void *name, size_t name_len)
 {
 	(void)name;
 	(void)name_len;
-	return add_change(arg, &(struct source_change){ino, SOURCE_EXTENT, k, 0, 0});
+	return source_changes_add(arg, &(struct source_change){ino, SOURCE_EXTENT, k, 0, 0});
+}
+
+int source_changes_add_entry(struct source_changes *c, uint64_t ino, int64_t k, const void *name, size_t name_len)
+{
+	struct source_change one = {ino, SOURCE_DIRENT, k, (uint32_t)c->names.len, (uint8_t)name_len};
+	int r = c->names.len > UINT32_MAX - NAME_LEN_MAX ? -EFBIG : buf_add(&c->names, name, name_len);
+
+	return r ? r : source_changes_add(c, &one);
 }
 
 static int take_entry(void *arg, uint64_t ino, int64_t k, const void *name, size_t name_len)
 {
-	struct source_changes *c = arg;
-	struct source_change one = {ino, SOURCE_DIRENT, k, (uint32_t)c->names.len, (uint8_t)name_len};
-	int r = c->names.len > UINT32_MAX - NAME_LEN_MAX ? -EFBIG : buf_add(&c->names, name, name_len);
-
-	return r ? r : add_change(c, &one);
+	return source_changes_add_entry(arg, ino, k, name, name_len);
 }
 
 struct collecting {
@@ -407,13 +496,24 @@ static int compare_changes(const void *a, const void *b, void *arg)
 	return order ? order : (int)x->name_len - (int)y->name_len;
 }
 
+void source_changes_sort(struct source_changes *c)
+{
+	size_t kept = 0;
+
+	if (c->n)
+		qsort_r(c->v, c->n, sizeof *c->v, compare_changes, c);
+	for (size_t i = 0; i < c->n; i++)
+		if (!kept || compare_changes(&c->v[kept - 1], &c->v[i], c) != 0)
+			c->v[kept++] = c->v[i];
+	c->n = kept;
+}
+
 int source_changed(struct store *s, const struct source_view *a, const struct source_view *b,
 		   struct source_changes *ret)
 {
 	struct source_changes c = {0};
 	struct collecting col = {NULL, &c};
 	struct meta_view va, vb;
-	size_t kept = 0;
 	bool whole = false;
 	int r = meta_reader_open(s->dir, &col.m, NULL);
 
@@ -428,12 +528,7 @@ int source_changed(struct store *s, const struct source_view *a, const struct so
 		source_changes_free(&c);
 		return r ? r : 1;
 	}
-	if (c.n)
-		qsort_r(c.v, c.n, sizeof *c.v, compare_changes, &c);
-	for (size_t i = 0; i < c.n; i++)
-		if (!kept || compare_changes(&c.v[kept - 1], &c.v[i], &c) != 0)
-			c.v[kept++] = c.v[i];
-	c.n = kept;
+	source_changes_sort(&c);
 	*ret = c;
 	return 0;
 }

@@ -7,10 +7,11 @@
 #define VARVE_REPO_SOURCE_H
 
 #include "store/base/buf.h"
+#include "store/meta/catalog.h"
 #include "store/meta/dirent.h"
 #include "store/meta/extent_map.h"
 #include "store/repo/repo.h"
-#include "store/volume/snapshot.h"
+#include "store/volume/draft.h"
 
 struct source_view {
 	int64_t volume, branch, epoch;
@@ -19,6 +20,8 @@ struct source_view {
 	char name[VOLUME_NAME_MAX + 1], snapshot[VOLUME_NAME_MAX + 1];
 };
 void source_store_id(const struct store *s, uint8_t out[16]);
+uint64_t source_last_ino(struct store *s); /* no inode has a higher number */
+void source_view_fill(const struct volume_row *vol, const struct snapshot_row *snap, struct source_view *ret);
 int source_find(struct store *s, const char *volume, const char *snapshot, struct source_view *ret, struct err *err);
 
 /* --- pins --- */
@@ -34,6 +37,10 @@ int source_pin_set(struct store *s, const struct source_view *v, const char *rep
 bool source_pin_running(struct store *s, const struct source_view *v, const char *repo_id);
 /* Takes the pin of a push that runs away. */
 int source_pin_clear(struct store *s, const struct source_view *v, const char *repo_id, struct err *err);
+
+/* Keeps snapshots of one volume for as long as they are read, whatever happens to their names: until draft_drop, or until
+ * the store is opened again. -ENOENT when one is gone by now. */
+int source_hold(struct store *s, const struct source_view *views, size_t n, struct draft *ret, struct err *err);
 
 /* --- rows of a view --- */
 
@@ -63,6 +70,9 @@ static inline bool source_shown(const struct source_view *v, const struct inode 
 
 /* The content of a chunk that a pinned view refers to; out has room for CHUNK_LEN_MAX. */
 int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len);
+/* Bytes [off, off + len) of a file, holes and what is beyond its end as zeros. `scratch` has room for CHUNK_LEN_MAX. */
+int source_content(struct store *s, const struct source_view *v, uint64_t ino, int64_t off, size_t len, void *out,
+		   void *scratch);
 
 /* --- what changed --- */
 
@@ -83,5 +93,9 @@ struct source_changes {
 int source_changed(struct store *s, const struct source_view *a, const struct source_view *b,
 		   struct source_changes *ret);
 void source_changes_free(struct source_changes *c);
+int source_changes_add(struct source_changes *c, const struct source_change *one);
+int source_changes_add_entry(struct source_changes *c, uint64_t ino, int64_t k, const void *name, size_t name_len);
+/* After additions: sorts them, and removes what is there twice. */
+void source_changes_sort(struct source_changes *c);
 
 #endif
