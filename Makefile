@@ -135,7 +135,7 @@ $(foreach m,$(STORE_MODULES),$(eval $(call unit_rule,$(m))))
 # Fuzz targets: with the driver of their own seeds, or with libFuzzer.
 FUZZ_NAMES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS  := $(FUZZ_NAMES:%=$(B)/tests/fuzz/fuzz_%)
-FUZZ_LIBS  := archive volume meta journal chunk base
+FUZZ_LIBS  := repo maint archive volume meta journal chunk base
 $(FUZZ_BINS): $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/driver.o $(FUZZ_LIBS:%=$(B)/lib%.a)
 	@$(if $(Q),echo "  LINK    $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(STORE_LDLIBS)

@@ -285,8 +285,8 @@ static int find_base(struct receive *rc, bool there, struct ino_blocks *blocks, 
 
 	if (bad == -ENOENT) {
 		if (there)
-			err_set(rc->err, ENOENT, "the stream starts from %s@%s, which volume '%s' does not have here", b->volume,
-				b->from, rc->target);
+			err_set(rc->err, ENOENT, "the stream starts from %s@%s, which volume '%s' does not have here",
+				b->volume, b->from, rc->target);
 		else
 			err_set(rc->err, ENOENT, "the stream starts from %s@%s, which this store does not have", b->volume,
 				b->from);

@@ -1,9 +1,9 @@
 /* From changed keys to rows: each key is looked up in both views, and what is the same in both is left out.
  *
  * An extent's content is sent as the difference from what it replaces, where that is smaller. Where a few places were
- * written over, that is what the old file had at the same place. Where the file was written anew (a dump, say, also under
- * a new inode of the same name), the old file's extents are followed in their order: one that both have says where the new
- * file is in the old one, and a new one is compared with what comes next there. */
+ * written over, that is what the old file had at the same place. Where the file was written anew (a dump, say, also
+ * under a new inode of the same name), the old file's extents are followed in their order: one that both have says
+ * where the new file is in the old one, and a new one is compared with what comes next there. */
 #include "store/repo/send_changes.h"
 
 #include <stdlib.h>
@@ -318,7 +318,8 @@ static int compare_extents(const struct sending *sd, const struct inode *old, co
 }
 
 /* The keys of all extents of both. */
-static int all_extents(struct source_changes *c, struct store *s, const struct source_view *v, const struct inode *inode)
+static int all_extents(struct source_changes *c, struct store *s, const struct source_view *v,
+		       const struct inode *inode)
 {
 	struct extent e[SCAN];
 	int64_t off = 0;

@@ -1,5 +1,5 @@
-/* Private to store/repo: rows on their way into a stream. Extents wait for the names of their contents; a content is the
- * part of a chunk that one extent shows. */
+/* Private to store/repo: rows on their way into a stream. Extents wait for the names of their contents; a content is
+ * the part of a chunk that one extent shows. */
 #ifndef VARVE_REPO_SEND_ROWS_H
 #define VARVE_REPO_SEND_ROWS_H
 
@@ -40,7 +40,7 @@ int send_rows_entry(struct send_rows *rows, const struct dirent_row *e);
 int send_rows_extent(struct send_rows *rows, uint64_t ino, int64_t off, const struct send_piece *piece);
 int send_rows_hole(struct send_rows *rows, uint64_t ino, int64_t off, int64_t len);
 
-/* Puts rows into a stream, each content once before the first row that needs it; what few threads can do at once they do. */
+/* Puts rows into a stream, each content once, before the first row that needs it. A few threads read and compress. */
 struct send_writer;
 int send_writer_new(struct store *s, const struct source_view *base_or_null, struct stream_out *out,
 		    struct repo_progress *progress, struct send_writer **ret);

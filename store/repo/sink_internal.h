@@ -1,4 +1,4 @@
-/* Private to sink.c and sink_finish.c. */
+/* Private to sink.c and sink_finish.c, which write rows under the store's locks. */
 #ifndef VARVE_REPO_SINK_INTERNAL_H
 #define VARVE_REPO_SINK_INTERNAL_H
 

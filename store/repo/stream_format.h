@@ -1,5 +1,5 @@
-/* The bytes of a stream (varve send), as README.md has them: a header, then records. Encoders append to a buffer; parsers
- * are pure, look at bounds first, and answer -ECORRUPT to whatever does not fit. */
+/* The bytes of a stream (varve send), as README.md has them: a header, then records. Encoders append to a buffer;
+ * parsers are pure, look at bounds first, and answer -ECORRUPT to whatever does not fit. */
 #ifndef VARVE_REPO_STREAM_FORMAT_H
 #define VARVE_REPO_STREAM_FORMAT_H
 
@@ -23,8 +23,7 @@ struct stream_begin {
 	char volume[VOLUME_NAME_MAX + 1], snapshot[VOLUME_NAME_MAX + 1], from[VOLUME_NAME_MAX + 1];
 	int64_t created, bytes, inodes;
 	uint64_t root_ino, last_ino; /* no row has a higher inode number */
-	const void *blocks;          /* how the sender had numbered from_origin's inodes, see ino_blocks.h; the parser's points
-					into the record */
+	const void *blocks; /* how the sender had numbered from_origin's inodes, see ino_blocks.h; points into the record */
 	size_t blocks_len;
 };
 int stream_begin_encode(const struct stream_begin *b, struct buf *ret);

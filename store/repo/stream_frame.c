@@ -118,7 +118,7 @@ int stream_in_begin(struct stream_in *in)
 		return bad;
 	bad = stream_header_parse(header, &version);
 	if (bad == -ETOONEW)
-		return err_set(in->err, ETOONEW, "the stream was made by a newer varve (its format is %u, this one reads %u)",
+		return err_set(in->err, ETOONEW, "a newer varve made the stream: its format is %u, this one reads %u",
 			       version, STREAM_VERSION);
 	if (bad)
 		return err_set(in->err, ECORRUPT, "this is no stream of varve send");

@@ -1,6 +1,6 @@
-/* Private to store/repo: a stream's records on their way out and in. Each ends with a check: the BLAKE2b-256 of the check
- * before it (of the first: of the header) and of the record. So a record vouches for all before it, and the last one for
- * the stream. One thread. */
+/* Private to store/repo: a stream's records on their way out and in. Each ends with a check: the BLAKE2b-256 of the
+ * check before it (of the first: of the header) and of the record. So a record vouches for all before it, and the last
+ * one for the stream. One thread. */
 #ifndef VARVE_REPO_STREAM_FRAME_H
 #define VARVE_REPO_STREAM_FRAME_H
 

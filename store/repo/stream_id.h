@@ -1,5 +1,5 @@
-/* Which views are the same in two stores: a stream names the snapshots that it begins from and makes by the ids of views,
- * and a received snapshot remembers, with its top directory, as what it was received. Any thread. */
+/* Which views are the same in two stores: a stream names the snapshots that it begins from and makes by the ids of
+ * views, and a received snapshot remembers, with its top directory, as what it was received. Any thread. */
 #ifndef VARVE_REPO_STREAM_ID_H
 #define VARVE_REPO_STREAM_ID_H
 
