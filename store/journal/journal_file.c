@@ -11,6 +11,8 @@
  *   5. A group is in one batch: nobody becomes the leader while one is open.
  *   6. A write or fdatasync that failed is never tried again on that use: the kernel may have dropped the pages. The
  *      side keeps its error until it is retired.
+ *   7. Each batch says up to which record it relies on what came before, be it in batches or in a durable commit. At
+ *      replay that must be there, so that neither damage nor a database that lost a commit makes a hole in history.
  *
  * A side is *begun* when the header of its present use is durable, and *retired* when a commit has made it unnecessary.
  * What a retired side still holds in memory is dropped. Retiring does no I/O: records of a retired side may be replayed
@@ -18,60 +20,15 @@
  *
  * `lock` protects every field but these, which only the leader (or replay) touches: side.seg, and the batch it took. No
  * I/O happens under it. The caller's lock is taken before it, never after. */
-#include "store/journal/journal_file.h"
+#include "store/journal/journal_internal.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/base/buf.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
-#include "store/base/limits.h"
 #include "store/base/log.h"
-#include "store/journal/segment.h"
-
-/* A batch buffer beyond this is freed after use rather than kept for the next. */
-#define BATCH_KEEP_MAX (4 * MIB)
-
-struct side {
-	struct segment seg;
-	uint64_t generation; /* of the present use; seg.use is what the disk has */
-	uint64_t salt;
-	bool begun;
-	bool retired;
-	int error;	  /* -errno of the flush that failed */
-	uint64_t off;	  /* where the next batch goes */
-	uint64_t chain;	  /* the checksum that it continues */
-	struct buf batch; /* empty, or a batch header's room and records */
-	uint32_t count;
-	uint64_t end_pos; /* the last position appended to this side */
-};
-
-/* A group that is being appended: what there was before it. */
-struct group {
-	bool open;
-	size_t batch_len;
-	uint32_t count;
-	uint64_t end_pos, appended;
-};
-
-struct journal {
-	pthread_mutex_t lock;
-	pthread_cond_t flushed;
-	struct stats *stats;
-	struct side side[2];
-	int cur;
-	bool ready;    /* replay is done */
-	bool flushing; /* there is a leader */
-	struct group group;
-	struct buf spare;
-	uint64_t generation; /* the highest given out */
-	uint64_t next_batch;
-	uint64_t appended; /* positions count records */
-	uint64_t synced;
-};
 
 /* A batch taken by the leader. */
 struct flush {
@@ -83,22 +40,13 @@ struct flush {
 	uint32_t count;
 	uint64_t off;
 	uint64_t end_pos;
+	uint64_t after;
 	uint64_t sum;
 };
 
 static pthread_mutex_t *lock_of(const struct journal *j)
 {
 	return (pthread_mutex_t *)&j->lock;
-}
-
-static struct side *current(struct journal *j)
-{
-	return &j->side[j->cur];
-}
-
-static struct side *older(struct journal *j)
-{
-	return &j->side[1 - j->cur];
 }
 
 static size_t body_len(const struct side *s)
@@ -112,8 +60,7 @@ static void side_drop_batch(struct side *s)
 	s->count = 0;
 }
 
-/* Starts a new use: its header is written with its first batch. */
-static int side_renew(struct journal *j, struct side *s)
+int journal_side_renew(struct journal *j, struct side *s)
 {
 	uint64_t salt;
 	int ret = io_random(&salt, sizeof salt);
@@ -175,99 +122,6 @@ void journal_free(struct journal *j)
 	free(j);
 }
 
-static int batch_apply(const uint8_t *p, size_t len, int (*apply)(void *arg, const struct record *rec), void *arg)
-{
-	while (len) {
-		struct record rec;
-		size_t rec_len;
-		int ret = record_decode(p, len, RECORD_SUM_ALL, &rec, &rec_len);
-
-		if (ret)
-			return ret;
-		ret = apply(arg, &rec);
-		if (ret)
-			return ret;
-		p += rec_len;
-		len -= rec_len;
-	}
-	return 0;
-}
-
-/* Applies the side's batches, and leaves it ready to continue after the last. */
-static int side_replay(struct journal *j, struct side *s, int (*apply)(void *arg, const struct record *rec), void *arg)
-{
-	struct batch_id id = {s->seg.use.generation, s->seg.use.first_batch, s->seg.use.salt};
-	struct buf *buf = &j->spare;
-	uint64_t off = SEGMENT_DATA_OFF;
-	uint64_t sum;
-	size_t len;
-	int ret;
-
-	while ((ret = segment_read(&s->seg, off, &id, buf, &len, &sum)) == 0) {
-		ret = batch_apply(buf->data + BATCH_HEADER_LEN, len, apply, arg);
-		if (ret)
-			return ret;
-		off += batch_span(len);
-		id.number++;
-		id.chain = sum;
-	}
-	if (ret < 0)
-		return ret;
-	s->salt = s->seg.use.salt;
-	s->begun = true;
-	s->off = off;
-	s->chain = id.chain;
-	j->next_batch = id.number;
-	return 0;
-}
-
-static void spare_return(struct journal *j, struct buf *batch)
-{
-	buf_reset(batch);
-	if (j->spare.data || batch->cap > BATCH_KEEP_MAX)
-		buf_free(batch);
-	else
-		j->spare = *batch;
-	*batch = (struct buf){0};
-}
-
-int journal_replay(struct journal *j, int (*apply)(void *arg, const struct record *rec), void *arg)
-{
-	struct side *first;
-	struct side *last;
-	int ret = 0;
-
-	assert(!j->ready);
-	j->cur = j->side[1].generation > j->side[0].generation;
-	first = older(j);
-	last = current(j);
-	j->generation = last->generation;
-	j->next_batch = last->generation ? last->seg.use.first_batch : 1;
-	first->retired = !(last->generation && last->seg.use.continues && first->generation);
-	if (!first->retired) {
-		ret = side_replay(j, first, apply, arg);
-		if (ret)
-			return ret;
-	}
-	if (last->generation && last->seg.use.continues &&
-	    (first->retired || j->next_batch != last->seg.use.first_batch)) {
-		log_error("the journal is damaged: what comes before batch %llu is missing; replay ends there",
-			  (unsigned long long)last->seg.use.first_batch);
-		ret = side_renew(j, last);
-	} else if (last->generation) {
-		ret = side_replay(j, last, apply, arg);
-	} else {
-		ret = side_renew(j, last);
-	}
-	if (ret)
-		return ret;
-	if (j->spare.cap > BATCH_KEEP_MAX)
-		buf_free(&j->spare);
-	buf_reset(&j->spare);
-	j->ready = true;
-	return 0;
-}
-
 int journal_append(struct journal *j, const struct record *rec, const struct iovec *data, int iovcnt)
 {
 	uint8_t head[RECORD_HEADER_LEN];
@@ -295,14 +149,17 @@ int journal_append(struct journal *j, const struct record *rec, const struct iov
 	ret = buf_reserve(&s->batch, BATCH_HEADER_LEN + len + SEGMENT_BLOCK);
 	if (ret)
 		return ret;
-	if (!s->batch.len)
+	if (!s->batch.len) {
 		s->batch.len = BATCH_HEADER_LEN;
+		s->after = j->last_seq;
+	}
 	(void)buf_add(&s->batch, head, sizeof head);
 	(void)buf_add(&s->batch, rec->effects, rec->effects_len);
 	for (int i = 0; i < iovcnt; i++)
 		(void)buf_add(&s->batch, data[i].iov_base, data[i].iov_len);
 	s->count++;
 	s->end_pos = ++j->appended;
+	j->last_seq = rec->seq;
 	return 0;
 }
 
@@ -312,7 +169,7 @@ void journal_group_begin(struct journal *j)
 	const struct side *s = current(j);
 
 	assert(!j->group.open);
-	j->group = (struct group){true, s->batch.len, s->count, s->end_pos, j->appended};
+	j->group = (struct group){true, s->batch.len, s->count, s->end_pos, j->appended, j->last_seq};
 }
 
 void journal_group_end(struct journal *j, bool keep)
@@ -326,6 +183,7 @@ void journal_group_end(struct journal *j, bool keep)
 		s->count = j->group.count;
 		s->end_pos = j->group.end_pos;
 		j->appended = j->group.appended;
+		j->last_seq = j->group.last_seq;
 	}
 	j->group.open = false;
 	(void)pthread_cond_broadcast(&j->flushed);
@@ -335,6 +193,16 @@ uint64_t journal_position(const struct journal *j)
 {
 	LOCK_SCOPE(lock_of(j));
 	return j->appended;
+}
+
+static void spare_return(struct journal *j, struct buf *batch)
+{
+	buf_reset(batch);
+	if (j->spare.data || batch->cap > BATCH_KEEP_MAX)
+		buf_free(batch);
+	else
+		j->spare = *batch;
+	*batch = (struct buf){0};
 }
 
 /* The side whose turn it is: rule 1. */
@@ -353,6 +221,7 @@ static void flush_take(struct journal *j, struct flush *f)
 	f->count = s->count;
 	f->off = s->off;
 	f->end_pos = s->end_pos;
+	f->after = s->after > j->settled ? s->after : j->settled;
 	s->off += batch_span(body_len(s));
 	s->batch = j->spare;
 	s->count = 0;
@@ -366,7 +235,7 @@ static int flush_write(struct flush *f)
 	int ret;
 
 	assert(f->batch.cap >= span);
-	f->sum = batch_seal(f->batch.data, len, f->count, &f->id);
+	f->sum = batch_seal(f->batch.data, len, f->count, &f->id, f->use.salt, f->after);
 	memset(f->batch.data + f->batch.len, 0, span - f->batch.len);
 	if (f->begin) {
 		ret = segment_begin(&f->side->seg, &f->use);
@@ -453,7 +322,7 @@ int journal_rotate(struct journal *j)
 	assert(j->ready);
 	if (!older(j)->retired)
 		return -EBUSY;
-	ret = side_renew(j, older(j));
+	ret = journal_side_renew(j, older(j));
 	if (ret)
 		return ret;
 	current(j)->end_pos = j->appended;
@@ -461,12 +330,14 @@ int journal_rotate(struct journal *j)
 	return 0;
 }
 
-void journal_retire(struct journal *j)
+void journal_retire(struct journal *j, uint64_t through)
 {
 	LOCK_SCOPE(&j->lock);
 	struct side *s = older(j);
 
 	assert(j->ready);
+	if (through > j->settled)
+		j->settled = through;
 	if (s->retired)
 		return;
 	s->retired = true;

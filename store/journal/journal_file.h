@@ -30,12 +30,16 @@ int journal_open(int dirfd, const uint8_t store_id[16], uint64_t segment_size, s
 		 struct journal **ret, struct err *err);
 void journal_free(struct journal *j);
 
-/* Calls `apply` for each record that checks, in the order written (older generation first), and stops silently at the
- * first batch that does not in each segment; a torn older segment followed by a newer one stops altogether. An `apply`
- * that returns non-zero ends it with that. Must be called once, before the first append, even when there is nothing to
- * replay. Appends continue after what was replayed, which stays replayable; when that spans both segments,
- * journal_can_rotate is false until a commit without journal_rotate has been followed by journal_retire. */
-int journal_replay(struct journal *j, int (*apply)(void *arg, const struct record *rec), void *arg);
+/* Calls `apply` for each record that checks, in the order written (older generation first), up to the last batch that does. `settled`:
+ * what the database has; a record up to this one may be replayed once more, or be left out. What a power cut tore at the end is left out
+ * silently. -ECORRUPT, with err, when anything beyond `settled` that was on disk once is missing in front of what is still there. With
+ * apply NULL nothing is needed, because a ring has all of it, and damage is only logged. An `apply` that returns non-zero ends it with
+ * that, err untouched.
+ *
+ * Must be called once, before the first append, even when there is nothing to replay. Appends continue after what was replayed, which
+ * stays replayable; when that spans both segments, journal_can_rotate is false until a commit without journal_rotate has been followed
+ * by journal_retire. */
+int journal_replay(struct journal *j, uint64_t settled, int (*apply)(void *arg, const struct record *rec), void *arg, struct err *err);
 
 /* Adds a record to the batch in memory (RECORD_SUM_ALL; seq is the caller's). The data is copied: that of `data`, or
  * with iovcnt 0 that of the record. -ENOSPC when the segment has no room left: the caller commits, then tries again;
@@ -57,8 +61,8 @@ uint64_t journal_segment_size(const struct journal *j);
 /* Further records go to the other segment; -EBUSY when its content has not been retired. Records not yet written still
  * belong to the old one, which the next journal_sync writes first. */
 int journal_rotate(struct journal *j);
-/* The segment before the current one is not needed any more. */
-void journal_retire(struct journal *j);
+/* A durable commit has everything up to record `through`: the segment before the current one is not needed any more. */
+void journal_retire(struct journal *j, uint64_t through);
 bool journal_can_rotate(const struct journal *j);
 void journal_check(struct journal *j);
 

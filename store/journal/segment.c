@@ -19,6 +19,7 @@
 #define SEGMENT_CONTINUES 1u
 #define BATCH_MAGIC 0x48435442u /* "BTCH" */
 #define FILL_LEN (1024 * 1024)
+#define FIND_LEN (256 * 1024)
 
 enum { /* a header slot */
 	HEAD_MAGIC = 0,
@@ -39,7 +40,9 @@ enum { /* a batch */
 	BATCH_GENERATION = 16,
 	BATCH_NUMBER = 24,
 	BATCH_LEN = 32,
-	BATCH_RESERVED = 40,
+	BATCH_HEAD_SUM = 40,
+	BATCH_CHAIN = 48,
+	BATCH_AFTER = 56,
 };
 
 static uint64_t head_sum(const uint8_t *p, const uint8_t store_id[16])
@@ -117,17 +120,47 @@ static int segment_create(int dirfd, const char *name, uint64_t size)
 	return ret;
 }
 
+static uint64_t batch_head_sum(const uint8_t *p, uint64_t salt)
+{
+	uint8_t head[BATCH_HEADER_LEN];
+
+	memcpy(head, p, sizeof head);
+	memset(head + BATCH_SUM, 0, 8);
+	memset(head + BATCH_HEAD_SUM, 0, 8);
+	return XXH3_64bits_withSeed(head, sizeof head, salt);
+}
+
+/* A header slot that does not check was torn as it was written, or has rotted since. In the second case a first batch of that use lies
+ * in its place, and tells what the header did: the chain of a first batch is the salt. */
+static int use_from_batch(struct segment *seg, int bad_slot)
+{
+	uint8_t p[BATCH_HEADER_LEN];
+	struct segment_use use;
+	int ret = io_pread(IO_JOURNAL, seg->fd, p, sizeof p, SEGMENT_DATA_OFF);
+
+	if (ret)
+		return ret == -ENODATA ? 0 : ret;
+	use = (struct segment_use){le64_get(p + BATCH_GENERATION), le64_get(p + BATCH_CHAIN), le64_get(p + BATCH_NUMBER), true};
+	if (le32_get(p + BATCH_OFF_MAGIC) != BATCH_MAGIC || use.generation <= seg->use.generation || !use.first_batch ||
+	    le64_get(p + BATCH_HEAD_SUM) != batch_head_sum(p, use.salt))
+		return 0;
+	seg->use = use;
+	seg->slot = bad_slot;
+	return 1;
+}
+
 /* Takes the newer of the slots that check. */
 static int segment_load(struct segment *seg, const char *name, struct err *err)
 {
 	uint8_t head[SEGMENT_HEAD_LEN];
+	int ret, bad_slot = -1;
 	bool blank = true;
 
 	for (int slot = 0; slot < 2; slot++) {
 		struct segment_use use;
 		uint64_t size;
-		int ret = io_pread(IO_JOURNAL, seg->fd, head, sizeof head, slot * SEGMENT_BLOCK);
 
+		ret = io_pread(IO_JOURNAL, seg->fd, head, sizeof head, slot * SEGMENT_BLOCK);
 		if (ret == -ENODATA)
 			continue;
 		if (ret)
@@ -138,13 +171,20 @@ static int segment_load(struct segment *seg, const char *name, struct err *err)
 			return err_set(err, ETOONEW, "%s was written by a newer version", name);
 		if (ret == -EXDEV)
 			return err_set(err, EXDEV, "%s belongs to another store", name);
+		if (ret)
+			bad_slot = slot;
 		if (ret || use.generation <= seg->use.generation)
 			continue;
 		seg->use = use;
 		seg->slot = slot;
 		seg->size = size;
 	}
-	if (!seg->use.generation && !blank)
+	ret = bad_slot >= 0 ? use_from_batch(seg, bad_slot) : 0;
+	if (ret < 0)
+		return err_set(err, -ret, "%s: %s", name, err_name(-ret));
+	if (ret)
+		log_warn("%s: a header is damaged; what it said is known from the first batch", name);
+	else if (!seg->use.generation && !blank)
 		log_warn("%s: neither header checks; what it held cannot be replayed", name);
 	return 0;
 }
@@ -199,7 +239,7 @@ uint64_t batch_span(uint64_t len)
 	return (BATCH_HEADER_LEN + len + SEGMENT_BLOCK - 1) / SEGMENT_BLOCK * SEGMENT_BLOCK;
 }
 
-uint64_t batch_seal(uint8_t *p, size_t len, uint32_t count, const struct batch_id *id)
+uint64_t batch_seal(uint8_t *p, size_t len, uint32_t count, const struct batch_id *id, uint64_t salt, uint64_t after)
 {
 	uint64_t sum;
 
@@ -208,7 +248,9 @@ uint64_t batch_seal(uint8_t *p, size_t len, uint32_t count, const struct batch_i
 	le64_put(p + BATCH_GENERATION, id->generation);
 	le64_put(p + BATCH_NUMBER, id->number);
 	le64_put(p + BATCH_LEN, len);
-	memset(p + BATCH_RESERVED, 0, BATCH_HEADER_LEN - BATCH_RESERVED);
+	le64_put(p + BATCH_CHAIN, id->chain);
+	le64_put(p + BATCH_AFTER, after);
+	le64_put(p + BATCH_HEAD_SUM, batch_head_sum(p, salt));
 	sum = XXH3_64bits_withSeed(p + BATCH_OFF_MAGIC, BATCH_HEADER_LEN - BATCH_OFF_MAGIC + len, id->chain);
 	le64_put(p + BATCH_SUM, sum);
 	return sum;
@@ -229,20 +271,19 @@ static int batch_len(const uint8_t *p, size_t room, const struct batch_id *id, s
 	return 0;
 }
 
-int batch_parse(const void *p, size_t len, const struct batch_id *id, size_t *ret_len, uint64_t *ret_sum)
+int batch_parse(const void *p, size_t len, const struct batch_id *id, struct batch_info *ret)
 {
 	const uint8_t *b = p;
 	size_t body;
 	uint64_t sum;
-	int ret = batch_len(b, len, id, &body);
+	int r = batch_len(b, len, id, &body);
 
-	if (ret)
-		return ret;
+	if (r)
+		return r;
 	sum = XXH3_64bits_withSeed(b + BATCH_OFF_MAGIC, BATCH_HEADER_LEN - BATCH_OFF_MAGIC + body, id->chain);
 	if (sum != le64_get(b + BATCH_SUM))
 		return -ECORRUPT;
-	*ret_len = body;
-	*ret_sum = sum;
+	*ret = (struct batch_info){body, sum, le64_get(b + BATCH_AFTER)};
 	return 0;
 }
 
@@ -256,28 +297,57 @@ int segment_write(struct segment *seg, uint64_t off, const uint8_t *p, uint64_t 
 	return ret ? ret : io_fdatasync(IO_JOURNAL, seg->fd);
 }
 
-int segment_read(struct segment *seg, uint64_t off, const struct batch_id *id, struct buf *buf, size_t *ret_len,
-		 uint64_t *ret_sum)
+int segment_read(struct segment *seg, uint64_t off, const struct batch_id *id, struct buf *buf, struct batch_info *ret)
 {
 	size_t len;
-	int ret;
+	int r;
 
 	if (off + BATCH_HEADER_LEN > seg->size)
 		return 1;
 	buf_reset(buf);
-	ret = buf_reserve(buf, BATCH_HEADER_LEN);
-	if (ret)
-		return ret;
-	ret = io_pread(IO_JOURNAL, seg->fd, buf->data, BATCH_HEADER_LEN, (off_t)off);
-	if (ret)
-		return ret == -ENODATA ? 1 : ret;
+	r = buf_reserve(buf, BATCH_HEADER_LEN);
+	if (r)
+		return r;
+	r = io_pread(IO_JOURNAL, seg->fd, buf->data, BATCH_HEADER_LEN, (off_t)off);
+	if (r)
+		return r == -ENODATA ? 1 : r;
 	if (batch_len(buf->data, seg->size - off, id, &len))
 		return 1;
-	ret = buf_reserve(buf, BATCH_HEADER_LEN + len);
-	if (ret)
-		return ret;
-	ret = io_pread(IO_JOURNAL, seg->fd, buf->data, BATCH_HEADER_LEN + len, (off_t)off);
-	if (ret)
-		return ret == -ENODATA ? 1 : ret;
-	return batch_parse(buf->data, BATCH_HEADER_LEN + len, id, ret_len, ret_sum) ? 1 : 0;
+	r = buf_reserve(buf, BATCH_HEADER_LEN + len);
+	if (r)
+		return r;
+	r = io_pread(IO_JOURNAL, seg->fd, buf->data, BATCH_HEADER_LEN + len, (off_t)off);
+	if (r)
+		return r == -ENODATA ? 1 : r;
+	return batch_parse(buf->data, BATCH_HEADER_LEN + len, id, ret) ? 1 : 0;
+}
+
+static bool is_batch_of(const struct segment_use *use, const uint8_t *p, uint64_t number)
+{
+	return le32_get(p + BATCH_OFF_MAGIC) == BATCH_MAGIC && le64_get(p + BATCH_GENERATION) == use->generation &&
+	       le64_get(p + BATCH_NUMBER) >= number && le64_get(p + BATCH_HEAD_SUM) == batch_head_sum(p, use->salt);
+}
+
+int segment_find(struct segment *seg, uint64_t number, uint64_t *off, struct batch_id *ret, uint64_t *ret_after)
+{
+	AUTO_FREE uint8_t *p = malloc(FIND_LEN);
+	uint64_t at = *off, i, n;
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	for (; at < seg->size; at += n) {
+		n = seg->size - at < FIND_LEN ? seg->size - at : FIND_LEN;
+		r = io_pread(IO_JOURNAL, seg->fd, p, n, (off_t)at);
+		if (r)
+			return r == -ENODATA ? 1 : r;
+		for (i = 0; i < n; i += SEGMENT_BLOCK)
+			if (is_batch_of(&seg->use, p + i, number)) {
+				*off = at + i;
+				*ret = (struct batch_id){seg->use.generation, le64_get(p + i + BATCH_NUMBER), le64_get(p + i + BATCH_CHAIN)};
+				*ret_after = le64_get(p + i + BATCH_AFTER);
+				return 0;
+			}
+	}
+	return 1;
 }

@@ -45,6 +45,13 @@ struct batch_id {
 	uint64_t chain; /* the checksum of the batch before, or the salt */
 };
 
+/* What a batch that checks tells of itself. */
+struct batch_info {
+	size_t len;     /* bytes of its records */
+	uint64_t sum;   /* its checksum: what the next one continues */
+	uint64_t after; /* it goes on from a state that has everything up to this record; 0: it does not say */
+};
+
 /* Opens or creates journal.`index` in `dirfd`; a segment that exists keeps its size. `seg` is filled even on failure,
  * as far as segment_close needs it. */
 int segment_open(int dirfd, int index, const uint8_t store_id[16], uint64_t size, struct segment *seg, struct err *err);
@@ -56,15 +63,18 @@ int segment_begin(struct segment *seg, const struct segment_use *use);
 uint64_t batch_span(uint64_t len);
 /* Fills the header of a batch: `p` has room for it, then `len` bytes of records, `count` of them. Returns its
  * checksum. */
-uint64_t batch_seal(uint8_t *p, size_t len, uint32_t count, const struct batch_id *id);
-/* Pure parser of a whole batch, bounds first: 0, the bytes of its records and its checksum; or -ECORRUPT. */
-int batch_parse(const void *p, size_t len, const struct batch_id *id, size_t *ret_len, uint64_t *ret_sum);
+uint64_t batch_seal(uint8_t *p, size_t len, uint32_t count, const struct batch_id *id, uint64_t salt, uint64_t after);
+/* Pure parser of a whole batch, bounds first: 0 or -ECORRUPT. */
+int batch_parse(const void *p, size_t len, const struct batch_id *id, struct batch_info *ret);
 
 /* Writes a sealed batch (header, records, padding: batch_span bytes) and waits until it is on stable storage. */
 int segment_write(struct segment *seg, uint64_t off, const uint8_t *p, uint64_t span);
-/* Reads the batch at `off` into `buf`: 0 and the bytes of its records, >0 when there is none, or -errno. */
-int segment_read(struct segment *seg, uint64_t off, const struct batch_id *id, struct buf *buf, size_t *ret_len,
-		 uint64_t *ret_sum);
+/* Reads the batch at `off` into `buf`: 0, >0 when there is none, or -errno. */
+int segment_read(struct segment *seg, uint64_t off, const struct batch_id *id, struct buf *buf, struct batch_info *ret);
+/* Looks for the next header of a batch of this use, from `*off` on, with a number of at least `number`. A batch is written when the
+ * one before it is durable, so whatever lies in front of what is found was on the disk once. 0: *off and *ret name it, *ret_after is what
+ * it goes on from; >0: there is none; or -errno. */
+int segment_find(struct segment *seg, uint64_t number, uint64_t *off, struct batch_id *ret, uint64_t *ret_after);
 
 /* Pure parsers and encoders of a header slot. */
 void segment_head_encode(uint8_t out[SEGMENT_HEAD_LEN], const struct segment *seg, const struct segment_use *use);

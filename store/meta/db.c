@@ -107,20 +107,44 @@ static int wal_hook(void *arg, sqlite3 *db, const char *name, int frames)
 
 /* The WAL's name in the directory must be durable before a commit in it can be; SQLite would see to it in its own
  * sync. */
-static int open_wal(struct meta *m)
+static int open_wal(struct meta *m, struct err *err)
 {
+	struct wal_state wal = {0};
 	struct stat st;
 	int ret = io_open(IO_DB, m->dirfd, WAL_NAME, O_RDWR, 0, &m->wal_fd);
 
 	if (!ret && fstat(m->wal_fd, &st) < 0)
 		ret = -errno;
+	if (!ret)
+		ret = wal_look(m->wal_fd, &wal);
 	if (ret)
 		return ret;
+	if (wal.damaged_at != UINT64_MAX) {
+		m->keep_files = m->wal_existed = true;
+		(void)err_set(err, ECORRUPT, WAL_NAME " is damaged at byte %llu, in a transaction that was on disk",
+			      (unsigned long long)wal.damaged_at);
+		err_hint(err, "restore a copy of the store, or move " WAL_NAME ", journal.0 and journal.1 out of its folder to go on from an "
+			      "earlier state");
+		return -ECORRUPT;
+	}
 	atomic_store(&m->wal_bytes, (uint64_t)st.st_size);
+	atomic_store(&m->wal_end, wal.end);
 	/* whoever wrote it may have died of a sync that failed */
 	atomic_store(&m->wal_suspect, st.st_size > 0);
 	m->wal_existed = st.st_size > 0;
+	m->wal_torn = wal.end && wal.end < (uint64_t)st.st_size;
 	return io_fsync_dir(IO_DB, m->dirfd);
+}
+
+/* What a power cut left of a transaction behind the last whole one goes, so that what is written over half of it is never taken for its
+ * successor (wal_look). SQLite does not look there. */
+static int trim_wal(struct meta *m)
+{
+	int ret = io_ftruncate(IO_DB, m->wal_fd, (off_t)atomic_load(&m->wal_end));
+
+	if (!ret)
+		m->wal_torn = false;
+	return ret;
 }
 
 static int load_secret(struct meta *m)
@@ -172,9 +196,11 @@ int meta_open(const char *dir, struct meta **ret_m, struct err *err)
 		goto fail;
 	(void)sqlite3_busy_timeout(m->db, BUSY_TIMEOUT_MS);
 	(void)sqlite3_wal_hook(m->db, wal_hook, m);
-	ret = open_wal(m);
+	ret = open_wal(m, err);
 	if (!ret)
 		ret = meta_load(m);
+	if (ret && err && err->code)
+		goto fail;
 	if (ret) {
 		(void)err_set(err, -ret, "cannot read %s/" DB_NAME ": %s", dir, err_name(-ret));
 		goto fail;
@@ -252,9 +278,15 @@ int meta_migrate(struct meta *m, bool keep, struct err *err)
 		ret = end_plain(m);
 	if (ret)
 		return err_set(err, -ret, "the metadata cannot be read: %s", err_name(-ret));
-	ret = schema_migrate(m->db, keep, err);
+	if (!schema_is_old(m->db))
+		return 0;
+	ret = keep ? meta_settle_wal(m) : 0;
+	if (!ret)
+		ret = schema_migrate(m->db, keep, err);
 	m->in_txn = !sqlite3_get_autocommit(m->db);
-	if (!ret && keep && (ret = meta_sync_wal(m)))
+	if (!ret && keep)
+		ret = meta_sync_wal(m);
+	if (ret && err && !err->code)
 		(void)err_set(err, -ret, "the metadata cannot be written: %s", err_name(-ret));
 	return ret;
 }
@@ -411,6 +443,13 @@ int meta_sync_wal(struct meta *m)
 		ret = io_fdatasync(IO_DB, m->wal_fd);
 	atomic_store(&m->wal_suspect, ret != 0);
 	return ret;
+}
+
+int meta_settle_wal(struct meta *m)
+{
+	int ret = m->wal_torn ? trim_wal(m) : 0;
+
+	return !ret && atomic_load(&m->wal_suspect) ? meta_sync_wal(m) : ret;
 }
 
 /* checkpoint_lock held. */

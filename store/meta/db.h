@@ -75,6 +75,10 @@ void meta_committed(const struct meta *m, uint64_t *ret_rows_seq, uint64_t *ret_
 bool meta_dirty(const struct meta *m);
 /* Makes the last commit durable (fdatasync of the WAL). Any thread. */
 int meta_sync_wal(struct meta *m);
+/* To be called before each meta_commit: a sync that failed is made up for, and what a power cut tore is cut off, since a WAL in which a
+ * transaction follows what is not on disk could not be told from a damaged one after a power cut. Takes a sync after opening and after
+ * a failure, else nothing. */
+int meta_settle_wal(struct meta *m);
 /* Moves WAL content into the database file (PASSIVE), on a connection of its own: what it can at the moment. Any
  * thread, one at a time. */
 int meta_checkpoint(struct meta *m);

@@ -66,6 +66,7 @@ struct meta {
 	uint8_t secret[META_SECRET_LEN]; /* of dirent_hash; from the setting "secret" */
 
 	bool wal_existed; /* with something in it, when this was opened */
+	bool wal_torn; /* there is something behind its last whole transaction, as it was opened; committing thread only */
 	bool keep_files; /* closing changes none of them */
 	struct stats *stats; /* may be NULL */
 	int dirfd;

@@ -158,6 +158,13 @@ static int apply(sqlite3 *db, int version)
 	return rc == SQLITE_OK ? sqlite3_exec(db, stamp, NULL, NULL, NULL) : rc;
 }
 
+bool schema_is_old(sqlite3 *db)
+{
+	int version = 0;
+
+	return pragma_int(db, "PRAGMA user_version", &version) || version < META_SCHEMA_VERSION;
+}
+
 int schema_migrate(sqlite3 *db, bool keep, struct err *err)
 {
 	int version = 0;

@@ -20,6 +20,7 @@ const struct table_desc *schema_table(unsigned t);
 int schema_create(sqlite3 *db);
 /* 0 when this program knows the database's version, which may be an older one. */
 int schema_check(sqlite3 *db, struct err *err);
+bool schema_is_old(sqlite3 *db); /* or cannot be asked */
 /* Brings it to this program's in one transaction, which is left open unless `keep`. */
 int schema_migrate(sqlite3 *db, bool keep, struct err *err);
 

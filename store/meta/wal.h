@@ -18,6 +18,15 @@ bool wal_frame_holds(const uint8_t head[WAL_HEADER_LEN], const uint8_t *before, 
 /* Calls fn for the header (page 0) and each frame, with all its bytes, as long as salts and the chained checksums fit. *ret_end is where that
  * ended. A non-zero return of fn ends it and is returned. */
 int wal_each(int fd, int (*fn)(void *arg, uint32_t page, const uint8_t *bytes, size_t len, off_t off), void *arg, uint64_t *ret_end);
+/* What a WAL holds that is to be recovered. */
+struct wal_state {
+	uint64_t end;        /* behind the last frame of the last whole transaction; 0: there is none */
+	uint64_t damaged_at; /* where a transaction is damaged that had been on the disk; UINT64_MAX: none is */
+};
+
+/* SQLite takes the first frame that does not check for the end. Where a power cut tore the last transaction it is; but a later transaction
+ * behind it shows that it had been on the disk, since varve begins a transaction's frames only when those of the one before are there. */
+int wal_look(int fd, struct wal_state *ret);
 /* Writes what a failed fdatasync was for once more: the kernel takes pages that it could not write for clean, so that another fdatasync
  * alone would succeed without them being on the disk. -EIO when up to `end` not all of it is to be read any more. Then syncs. */
 int wal_write_again(int fd, uint64_t end);

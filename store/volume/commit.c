@@ -131,6 +131,8 @@ static int commit_once(struct store *s, bool reset_wal)
 	int ret;
 
 	ret = drain_settle_cut(s);
+	if (!ret)
+		ret = meta_settle_wal(s->meta);
 	(void)pthread_mutex_lock(&s->lock);
 	s->reapply_at = 0;
 	if (!ret)
@@ -174,7 +176,7 @@ static int commit_once(struct store *s, bool reset_wal)
 		if (s->journal_pos.seq <= through)
 			s->journal_pos = (struct ring_pos){.seq = through + 1};
 		ring_release(s->ring, through + 1);
-		journal_retire(s->journal);
+		journal_retire(s->journal, through);
 		stats_add(&s->stats.commits, 1);
 		stats_add(&s->stats.commit_usec, mono_us() - start);
 	}

@@ -149,13 +149,6 @@ static int replay_record(void *arg, const struct record *rec)
 	return replay_op(rp, rec, rows, rows_len, effects);
 }
 
-static int ignore_record(void *arg, const struct record *rec)
-{
-	(void)arg;
-	(void)rec;
-	return 0;
-}
-
 static int replay_ring(struct store *s, uint64_t rows_seq, uint64_t *ret_records)
 {
 	struct ring_pos pos = {.seq = ring_tail_seq(s->ring)};
@@ -216,7 +209,7 @@ static int sync_new_chunks(struct store *s, uint64_t last_committed)
 int recover(struct store *s, const struct store_options *opts, struct err *err)
 {
 	struct replay rp = {.s = s};
-	uint64_t base, last_chunk = meta_last_chunk(s->meta);
+	uint64_t base, settled, last_chunk = meta_last_chunk(s->meta);
 	size_t i;
 	int ret;
 
@@ -225,17 +218,23 @@ int recover(struct store *s, const struct store_options *opts, struct err *err)
 			atomic_store(&opts->done[i].unique, 0);
 	meta_committed(s->meta, &rp.rows_seq, &rp.data_seq);
 	base = rp.rows_seq > rp.data_seq ? rp.rows_seq : rp.data_seq;
+	settled = rp.rows_seq < rp.data_seq ? rp.rows_seq : rp.data_seq;
+	if (s->ring && ring_tail_seq(s->ring) > rp.data_seq + 1)
+		return err_set(err, ECORRUPT, "the database is damaged: it ends at record %llu, and had everything before %llu when the last daemon ran",
+			       (unsigned long long)rp.data_seq, (unsigned long long)ring_tail_seq(s->ring));
 	if (s->ring) {
 		ret = replay_ring(s, rp.rows_seq, &rp.records);
 		if (!ret)
 			ret = sync_new_chunks(s, last_chunk);
 		if (!ret)
-			ret = journal_replay(s->journal, ignore_record, NULL);
+			ret = journal_replay(s->journal, 0, NULL, NULL, err);
 	} else {
 		ret = ring_create(opts->ring_size ? opts->ring_size : RING_SIZE_DEFAULT, base + SEQ_GAP, &s->ring);
 		if (!ret)
-			ret = journal_replay(s->journal, replay_record, &rp);
+			ret = journal_replay(s->journal, settled, replay_record, &rp, err);
 	}
+	if (ret && err && err->code)
+		return ret;
 	if (ret)
 		return err_set(err, -ret, "replaying what was acknowledged before the last stop failed: %s", err_name(-ret));
 	/* these records go into the database by the commit below, and never again into the journal */

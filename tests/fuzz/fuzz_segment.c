@@ -10,21 +10,21 @@ static const struct batch_id id = {3, 17, 0x1234567890abcdef};
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct segment_use use;
-	uint64_t size, sum;
-	size_t body = 0;
+	struct batch_info info;
+	uint64_t size;
 
 	if (!segment_head_decode(data, len, store_id, &use, &size))
 		fuzz_must(len >= SEGMENT_HEAD_LEN && size >= SEGMENT_SIZE_MIN && size <= SEGMENT_SIZE_MAX && use.generation > 0);
-	if (!batch_parse(data, len, &id, &body, &sum))
-		fuzz_must(body + BATCH_HEADER_LEN <= len);
+	if (!batch_parse(data, len, &id, &info))
+		fuzz_must(info.len + BATCH_HEADER_LEN <= len);
 	if (len > BATCH_HEADER_LEN) {
 		uint8_t *copy = malloc(len);
 
 		fuzz_must(copy != NULL);
 		memcpy(copy, data, len);
-		(void)batch_seal(copy, len - BATCH_HEADER_LEN, 1, &id);
-		fuzz_must(!batch_parse(copy, len, &id, &body, &sum) && body == len - BATCH_HEADER_LEN);
-		fuzz_must(batch_parse(copy, len - 1, &id, &body, &sum) != 0);
+		(void)batch_seal(copy, len - BATCH_HEADER_LEN, 1, &id, 5, 6);
+		fuzz_must(!batch_parse(copy, len, &id, &info) && info.len == len - BATCH_HEADER_LEN);
+		fuzz_must(batch_parse(copy, len - 1, &id, &info) != 0);
 		free(copy);
 	}
 	return 0;
@@ -43,6 +43,6 @@ size_t fuzz_seed(unsigned nth, uint8_t out[FUZZ_LEN_MAX])
 	if (nth > 2)
 		return 0;
 	memset(out + BATCH_HEADER_LEN, 'r', 300);
-	(void)batch_seal(out, 300, 4, &id);
+	(void)batch_seal(out, 300, 4, &id, 5, 6);
 	return BATCH_HEADER_LEN + 300;
 }

@@ -26,6 +26,7 @@ static const uint8_t STORE_ID[16] = "varve-unit-test";
 struct scratch {
 	char path[64];
 	int fd;
+	uint64_t settled; /* the record that the database, which is not there, would have everything up to */
 };
 
 static inline void scratch_make(struct scratch *s)
@@ -34,6 +35,7 @@ static inline void scratch_make(struct scratch *s)
 	assert_non_null(mkdtemp(s->path));
 	s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(s->fd >= 0);
+	s->settled = 0;
 }
 
 static inline void scratch_remove(struct scratch *s)
@@ -104,7 +106,7 @@ static inline struct journal *replayed(const struct scratch *s, struct delivered
 	struct journal *j = open_journal(s, NULL);
 
 	*ret = (struct delivered){0, 0};
-	assert_int_equal(journal_replay(j, deliver, ret), 0);
+	assert_int_equal(journal_replay(j, s->settled, deliver, ret, NULL), 0);
 	journal_check(j);
 	return j;
 }
@@ -121,6 +123,14 @@ static inline void assert_delivered(struct delivered d, uint64_t first, uint64_t
 {
 	assert_int_equal(d.first, first);
 	assert_int_equal(d.last, last);
+}
+
+/* A durable commit has everything up to record `through`. */
+static inline void commit_through(struct scratch *s, struct journal *j, uint64_t through)
+{
+	if (through > s->settled)
+		s->settled = through;
+	journal_retire(j, through);
 }
 
 static inline int sync_all(struct journal *j)

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "store/base/log.h"
+
 static void test_empty(void **state)
 {
 	struct scratch s;
@@ -38,7 +40,7 @@ static void test_round_trip(void **state)
 	(void)state;
 	scratch_make(&s);
 	j = open_journal(&s, &stats);
-	assert_int_equal(journal_replay(j, deliver, &d), 0);
+	assert_int_equal(journal_replay(j, 0, deliver, &d, NULL), 0);
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		uint64_t used = journal_used(j);
 
@@ -88,7 +90,7 @@ static void test_apply_may_stop(void **state)
 	assert_int_equal(sync_all(j), 0);
 	journal_free(j);
 	j = open_journal(&s, NULL);
-	assert_int_equal(journal_replay(j, refuse_third, &last), -ENOTSUP);
+	assert_int_equal(journal_replay(j, 0, refuse_third, &last, NULL), -ENOTSUP);
 	assert_int_equal(last, 3);
 	journal_free(j);
 	scratch_remove(&s);
@@ -163,18 +165,18 @@ static void test_rotate_and_retire(void **state)
 	journal_check(j);
 	assert_int_equal(sync_all(j), 0);
 	assert_delivered(contents(&s), 1, 3);
-	journal_retire(j);
+	commit_through(&s, j, 2);
 	assert_true(journal_can_rotate(j));
-	journal_retire(j);
+	commit_through(&s, j, 2);
 	assert_int_equal(journal_rotate(j), 0);
 	assert_int_equal(append(j, 4, 10, 10), 0);
 	assert_int_equal(sync_all(j), 0);
 	/* The first segment is in its second use: 1 and 2 are gone for good. */
 	assert_delivered(contents(&s), 3, 4);
-	journal_retire(j);
+	commit_through(&s, j, 3);
 	assert_int_equal(journal_rotate(j), 0);
 	assert_int_equal(append(j, 5, 10, 10), 0);
-	journal_retire(j);
+	commit_through(&s, j, 4);
 	assert_int_equal(sync_all(j), 0);
 	assert_delivered(contents(&s), 5, 5);
 	journal_free(j);
@@ -196,7 +198,7 @@ static void test_retired_unwritten(void **state)
 		assert_int_equal(append(j, seq, 10, 10), 0);
 		position = journal_position(j);
 		assert_int_equal(journal_rotate(j), 0);
-		journal_retire(j);
+		commit_through(&s, j, seq);
 		assert_int_equal(journal_sync(j, position), 0);
 		journal_check(j);
 	}
@@ -231,7 +233,7 @@ static void test_replay_of_both(void **state)
 	assert_int_equal(append(j, 7, 10, 10), 0);
 	assert_int_equal(sync_all(j), 0);
 	assert_delivered(contents(&s), 1, 7);
-	journal_retire(j);
+	commit_through(&s, j, 3);
 	assert_int_equal(journal_rotate(j), 0);
 	assert_int_equal(append(j, 8, 10, 10), 0);
 	assert_int_equal(sync_all(j), 0);
@@ -252,15 +254,46 @@ static void damage(const struct scratch *s, const char *name, off_t off)
 	assert_int_equal(close(fd), 0);
 }
 
-static void test_hole_in_history(void **state)
+/* Opens it, which fails: what is missing was on disk. */
+static void assert_refused(const struct scratch *s, const char *says)
 {
-	struct scratch s;
+	struct delivered d = {0, 0};
+	struct journal *j = open_journal(s, NULL);
+	struct err err = {0};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	assert_int_equal(journal_replay(j, s->settled, deliver, &d, &err), -ECORRUPT);
+	log_set_level(LOG_LEVEL_INFO);
+	assert_int_equal(err.code, ECORRUPT);
+	assert_non_null(strstr(err.text, says));
+	assert_non_null(strstr(err.hint, "move journal.0 and journal.1"));
+	journal_free(j);
+}
+
+static int note_last(void *arg, const struct record *rec)
+{
+	*(uint64_t *)arg = rec->seq;
+	return 0;
+}
+
+static struct delivered contents_quiet(const struct scratch *s)
+{
+	struct delivered d;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	d = contents(s);
+	log_set_level(LOG_LEVEL_INFO);
+	return d;
+}
+
+/* Six records in a batch each, the last three in the other segment. */
+static void fill_both(struct scratch *s)
+{
 	struct delivered d;
 	struct journal *j;
 
-	(void)state;
-	scratch_make(&s);
-	j = replayed(&s, &d);
+	scratch_make(s);
+	j = replayed(s, &d);
 	for (uint64_t seq = 1; seq <= 6; seq++) {
 		assert_int_equal(append(j, seq, 10, 100), 0);
 		assert_int_equal(sync_all(j), 0);
@@ -268,23 +301,79 @@ static void test_hole_in_history(void **state)
 			assert_int_equal(journal_rotate(j), 0);
 	}
 	journal_free(j);
-	/* Record 3's batch rots: the newer segment must not be applied on top of 1 and 2 ... */
-	damage(&s, "journal.0", SEGMENT_DATA_OFF + 2 * SEGMENT_BLOCK + 100);
-	assert_delivered(contents(&s), 1, 2);
-	/* ... nor may what is appended afterwards make it fit again, however often we crash. */
-	for (uint64_t seq = 3; seq <= 8; seq++) {
-		j = replayed(&s, &d);
-		assert_delivered(d, 1, seq - 1);
-		assert_int_equal(append(j, seq, 20, 200), 0);
-		assert_int_equal(sync_all(j), 0);
-		journal_free(j);
-	}
-	assert_delivered(contents(&s), 1, 8);
+}
+
+#define BATCH(n) (SEGMENT_DATA_OFF + (off_t)(n) * SEGMENT_BLOCK)
+
+static void test_damage(void **state)
+{
+	/* everywhere in a batch: checksum, magic, count, generation, number, length, its sums, records */
+	static const off_t places[] = {3, 9, 13, 17, 25, 33, 42, 50, 58, 70, 150};
+	struct scratch s;
+	struct journal *j;
+	uint64_t last;
+
+	(void)state;
+	fill_both(&s);
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		for (int n = 0; n < 6; n++) {
+			const char *name = n < 3 ? "journal.0" : "journal.1";
+			off_t off = BATCH(n % 3) + places[i];
+
+			damage(&s, name, off);
+			s.settled = 0;
+			if (n == 5) /* a torn end looks like this */
+				assert_delivered(contents_quiet(&s), 1, 5);
+			else
+				assert_refused(&s, "is damaged at byte");
+			/* what the database has is not missed; and what follows comes */
+			s.settled = (uint64_t)n + 1;
+			j = open_journal(&s, NULL);
+			log_set_level(LOG_LEVEL_ERROR);
+			assert_int_equal(journal_replay(j, s.settled, note_last, &last, NULL), 0);
+			log_set_level(LOG_LEVEL_INFO);
+			assert_int_equal(last, n < 5 ? 6 : 5);
+			journal_free(j);
+			damage(&s, name, off);
+		}
+	s.settled = 0;
+	assert_delivered(contents(&s), 1, 6);
 	scratch_remove(&s);
 }
 
-/* A batch rewritten after a replay must not be continued by the batch that once followed in its place. */
-static void test_stale_successor(void **state)
+/* What a header said is known from the first batch. */
+static void test_damaged_header(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+
+	(void)state;
+	fill_both(&s);
+	for (int i = 0; i < 2; i++) {
+		const char *name = i ? "journal.1" : "journal.0";
+
+		damage(&s, name, SEGMENT_BLOCK + 44);
+		assert_delivered(contents_quiet(&s), 1, 6);
+		damage(&s, name, SEGMENT_BLOCK + 44);
+	}
+	damage(&s, "journal.1", SEGMENT_BLOCK + 44);
+	log_set_level(LOG_LEVEL_ERROR);
+	j = replayed(&s, &d);
+	assert_int_equal(append(j, 7, 20, 200), 0);
+	assert_int_equal(sync_all(j), 0);
+	commit_through(&s, j, 6);
+	assert_int_equal(journal_rotate(j), 0);
+	assert_int_equal(append(j, 8, 20, 200), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	assert_delivered(contents(&s), 4, 8);
+	log_set_level(LOG_LEVEL_INFO);
+	scratch_remove(&s);
+}
+
+/* The journal was written when the database had more than it has. */
+static void test_lost_commit(void **state)
 {
 	struct scratch s;
 	struct delivered d;
@@ -293,18 +382,69 @@ static void test_stale_successor(void **state)
 	(void)state;
 	scratch_make(&s);
 	j = replayed(&s, &d);
-	for (uint64_t seq = 1; seq <= 5; seq++) {
-		assert_int_equal(append(j, seq, 10, 100), 0);
-		assert_int_equal(sync_all(j), 0);
-	}
-	journal_free(j);
-	damage(&s, "journal.0", SEGMENT_DATA_OFF + 2 * SEGMENT_BLOCK + 100);
-	j = replayed(&s, &d);
-	assert_delivered(d, 1, 2);
-	assert_int_equal(append(j, 3, 20, 90), 0);
+	assert_int_equal(append(j, 1, 10, 10), 0);
+	assert_int_equal(sync_all(j), 0);
+	assert_int_equal(journal_rotate(j), 0);
+	commit_through(&s, j, 5); /* 2 to 5 never were in the journal */
+	assert_int_equal(append(j, 6, 10, 10), 0);
 	assert_int_equal(sync_all(j), 0);
 	journal_free(j);
-	assert_delivered(contents(&s), 1, 3);
+	assert_int_equal(contents(&s).last, 6);
+	s.settled = 4;
+	assert_refused(&s, "the database is damaged: it ends at record 4");
+	scratch_remove(&s);
+}
+
+/* With a ring nothing of the journal is needed. */
+static void test_damage_beside_ring(void **state)
+{
+	struct scratch s;
+	struct journal *j;
+
+	(void)state;
+	fill_both(&s);
+	for (int n = 0; n < 6; n++) {
+		const char *name = n < 3 ? "journal.0" : "journal.1";
+
+		damage(&s, name, BATCH(n % 3) + 70);
+		log_set_level(LOG_LEVEL_ERROR);
+		j = open_journal(&s, NULL);
+		assert_int_equal(journal_replay(j, 0, NULL, NULL, NULL), 0);
+		journal_check(j);
+		journal_free(j);
+		log_set_level(LOG_LEVEL_INFO);
+		damage(&s, name, BATCH(n % 3) + 70);
+	}
+	scratch_remove(&s);
+}
+
+/* A batch rewritten after a replay must not be continued by what once lay behind it. */
+static void test_torn_end(void **state)
+{
+	struct scratch s;
+	struct delivered d;
+	struct journal *j;
+
+	(void)state;
+	scratch_make(&s);
+	j = replayed(&s, &d);
+	for (uint64_t seq = 1; seq <= 2; seq++)
+		assert_int_equal(append(j, seq, 10, 100), 0);
+	assert_int_equal(sync_all(j), 0);
+	assert_int_equal(append(j, 3, 10, 9000), 0);
+	assert_int_equal(sync_all(j), 0);
+	journal_free(j);
+	for (uint64_t seq = 3; seq <= 8; seq++) {
+		damage(&s, "journal.0", BATCH(seq - 2) + 70);
+		j = replayed(&s, &d);
+		assert_delivered(d, 1, seq - 1);
+		assert_int_equal(append(j, seq, 20, 90), 0);
+		assert_int_equal(sync_all(j), 0);
+		assert_int_equal(append(j, seq + 1, 20, 90), 0);
+		assert_int_equal(sync_all(j), 0);
+		journal_free(j);
+	}
+	assert_delivered(contents(&s), 1, 9);
 	scratch_remove(&s);
 }
 
@@ -367,8 +507,11 @@ int main(void)
 		cmocka_unit_test(test_rotate_and_retire),
 		cmocka_unit_test(test_retired_unwritten),
 		cmocka_unit_test(test_replay_of_both),
-		cmocka_unit_test(test_hole_in_history),
-		cmocka_unit_test(test_stale_successor),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_damaged_header),
+		cmocka_unit_test(test_lost_commit),
+		cmocka_unit_test(test_damage_beside_ring),
+		cmocka_unit_test(test_torn_end),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_other_store),
 	};

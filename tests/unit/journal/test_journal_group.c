@@ -84,7 +84,7 @@ static void test_group_commit(void **state)
 	(void)state;
 	scratch_make(&s);
 	j = open_journal(&s, &stats);
-	assert_int_equal(journal_replay(j, deliver, &d), 0);
+	assert_int_equal(journal_replay(j, 0, deliver, &d, NULL), 0);
 	assert_int_equal(append(j, 1, 10, 10), 0);
 	assert_int_equal(sync_all(j), 0);
 	assert_int_equal(stats_get(&stats.journal_flushes), 2);
@@ -120,7 +120,7 @@ static void test_group_in_one_batch(void **state)
 	(void)state;
 	scratch_make(&s);
 	j = open_journal(&s, &stats);
-	assert_int_equal(journal_replay(j, deliver, &d), 0);
+	assert_int_equal(journal_replay(j, 0, deliver, &d, NULL), 0);
 	assert_int_equal(append(j, 1, 10, 10), 0);
 	journal_group_begin(j);
 	assert_int_equal(append(j, 2, 10, 10), 0);
@@ -184,7 +184,7 @@ static void test_rotate_under_flush(void **state)
 	gate_wait(&g);
 	assert_int_equal(journal_rotate(j), 0);
 	assert_int_equal(append(j, 3, 10, 10), 0);
-	journal_retire(j);
+	commit_through(&s, j, 2);
 	assert_int_equal(journal_rotate(j), 0);
 	assert_int_equal(append(j, 4, 10, 10), 0);
 	journal_check(j);
@@ -203,6 +203,7 @@ struct crowd {
 	struct journal *j;
 	pthread_mutex_t lock; /* the caller's, which serialises appends and rotation */
 	uint64_t next;
+	uint64_t cut; /* the last record before the rotation */
 	int commits;
 };
 
@@ -216,10 +217,12 @@ static void *crowd_member(void *arg)
 
 		(void)pthread_mutex_lock(&c->lock);
 		while ((ret = append(c->j, c->next, 40, (size_t)i * 13 % 6000)) == -ENOSPC) {
-			if (journal_can_rotate(c->j))
+			if (journal_can_rotate(c->j)) {
+				c->cut = c->next - 1;
 				assert_int_equal(journal_rotate(c->j), 0);
-			else
-				journal_retire(c->j);
+			} else {
+				journal_retire(c->j, c->cut);
+			}
 			c->commits++;
 		}
 		assert_int_equal(ret, 0);
@@ -234,7 +237,7 @@ static void *crowd_member(void *arg)
 
 static void test_crowd(void **state)
 {
-	struct crowd c = {NULL, PTHREAD_MUTEX_INITIALIZER, 1, 0};
+	struct crowd c = {NULL, PTHREAD_MUTEX_INITIALIZER, 1, 0, 0};
 	pthread_t threads[4];
 	struct scratch s;
 	struct delivered d;
@@ -248,6 +251,7 @@ static void test_crowd(void **state)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	assert_true(c.commits > 10);
 	journal_free(c.j);
+	s.settled = c.cut;
 	d = contents(&s);
 	assert_int_equal(d.last, 1200);
 	scratch_remove(&s);

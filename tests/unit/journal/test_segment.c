@@ -34,26 +34,26 @@ static void test_batch_needs_its_id(void **state)
 	struct batch_id id = {3, 9, 77};
 	struct batch_id wrong;
 	uint8_t p[BATCH_HEADER_LEN + 100];
+	struct batch_info got;
 	uint64_t sum;
-	uint64_t got;
-	size_t len;
 
 	(void)state;
 	memset(p, 0x33, sizeof p);
-	sum = batch_seal(p, 100, 2, &id);
-	assert_int_equal(batch_parse(p, sizeof p, &id, &len, &got), 0);
-	assert_int_equal(len, 100);
-	assert_true(got == sum);
+	sum = batch_seal(p, 100, 2, &id, 5, 6);
+	assert_int_equal(batch_parse(p, sizeof p, &id, &got), 0);
+	assert_int_equal(got.len, 100);
+	assert_true(got.sum == sum);
+	assert_int_equal(got.after, 6);
 	wrong = (struct batch_id){4, 9, 77};
-	assert_int_equal(batch_parse(p, sizeof p, &wrong, &len, &got), -ECORRUPT);
+	assert_int_equal(batch_parse(p, sizeof p, &wrong, &got), -ECORRUPT);
 	wrong = (struct batch_id){3, 10, 77};
-	assert_int_equal(batch_parse(p, sizeof p, &wrong, &len, &got), -ECORRUPT);
+	assert_int_equal(batch_parse(p, sizeof p, &wrong, &got), -ECORRUPT);
 	wrong = (struct batch_id){3, 9, 78};
-	assert_int_equal(batch_parse(p, sizeof p, &wrong, &len, &got), -ECORRUPT);
-	assert_int_equal(batch_parse(p, sizeof p - 1, &id, &len, &got), -ECORRUPT);
+	assert_int_equal(batch_parse(p, sizeof p, &wrong, &got), -ECORRUPT);
+	assert_int_equal(batch_parse(p, sizeof p - 1, &id, &got), -ECORRUPT);
 	for (size_t bit = 0; bit < sizeof p * 8; bit++) {
 		p[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-		assert_int_equal(batch_parse(p, sizeof p, &id, &len, &got), -ECORRUPT);
+		assert_int_equal(batch_parse(p, sizeof p, &id, &got), -ECORRUPT);
 		p[bit / 8] ^= (uint8_t)(1u << (bit % 8));
 	}
 }
@@ -68,18 +68,18 @@ static void test_random_bytes(void **state)
 		size_t n = (size_t)random() % 160;
 		uint8_t *p = malloc(n ? n : 1);
 		struct segment_use use;
+		struct batch_info info;
 		uint64_t num;
-		size_t len;
 
 		if (n > BATCH_HEADER_LEN) {
-			(void)batch_seal(p, n - BATCH_HEADER_LEN, 1, &id);
+			(void)batch_seal(p, n - BATCH_HEADER_LEN, 1, &id, 5, 6);
 			le64_put(p + 32, i % 2 ? (uint64_t)random() % 256 : UINT64_MAX - (uint64_t)random() % 256);
 		}
 		if (i % 3 == 0)
 			for (size_t k = 0; k < n; k++)
 				p[k] = (uint8_t)random();
-		if (batch_parse(p, n, &id, &len, &num) == 0)
-			assert_true(len <= n - BATCH_HEADER_LEN);
+		if (batch_parse(p, n, &id, &info) == 0)
+			assert_true(info.len <= n - BATCH_HEADER_LEN);
 		assert_true(segment_head_decode(p, n, STORE_ID, &use, &num) != 0);
 		free(p);
 	}

@@ -259,6 +259,132 @@ static void read_logged(struct store *s, uint64_t node, char *out, size_t size)
 	(void)close(pipe_fd[0]);
 }
 
+static int quiet_begin(void)
+{
+	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	assert_true(saved >= 0 && null >= 0);
+	assert_true(dup2(null, STDERR_FILENO) >= 0);
+	(void)close(null);
+	return saved;
+}
+
+static void quiet_end(int saved)
+{
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	(void)close(saved);
+}
+
+/* A byte of the file that something was written to. */
+static bool flip_used(const char *dir, const char *name)
+{
+	char path[400];
+	struct stat st;
+	uint8_t byte = 0;
+	off_t off = 0;
+	int fd;
+
+	(void)snprintf(path, sizeof path, "%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && fstat(fd, &st) == 0);
+	for (int i = 0; i < 100000 && !byte; i++) {
+		off = (off_t)chance((unsigned)st.st_size);
+		assert_int_equal(pread(fd, &byte, 1, off), 1);
+	}
+	(void)close(fd);
+	if (byte)
+		flip_bit(path, off);
+	return byte != 0;
+}
+
+#define SYNCED 30
+
+static void build_synced(struct store_fixture *f)
+{
+	for (unsigned i = 0; i < SYNCED; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof name, "s%u", i);
+		assert_int_equal(file_fsync(f->s, fixture_file(f, f->vol.root_node, name, i, 300 + i * 97)), 0);
+		/* written, not synced: in no journal, only in the commit */
+		(void)snprintf(name, sizeof name, "w%u", i);
+		(void)fixture_file(f, f->vol.root_node, name, i, 100);
+		if (i % 9 == 8)
+			assert_int_equal(store_commit(f->s), 0);
+	}
+}
+
+/* The last sync's record has nothing behind it, and may look as if the power had torn it. */
+static void expect_synced(struct store *s, unsigned *last_lost)
+{
+	uint64_t dir;
+
+	assert_true(find_dir(s, "v", NULL, &dir));
+	for (unsigned i = 0; i < SYNCED; i++) {
+		static uint8_t want[8192], got[8192];
+		struct attr attr;
+		char name[16];
+		size_t n = 0;
+		int ret;
+
+		(void)snprintf(name, sizeof name, "s%u", i);
+		ret = ns_lookup(s, dir, name, &attr);
+		if (ret == -ENOENT && i == SYNCED - 1) {
+			(*last_lost)++;
+			continue;
+		}
+		assert_int_equal(ret, 0);
+		assert_int_equal(attr.size, 300 + i * 97);
+		assert_int_equal(file_read(s, attr.node, got, sizeof got, 0, false, &n), 0);
+		fixture_bytes(want, 300 + i * 97, i);
+		assert_int_equal(n, 300 + i * 97);
+		assert_memory_equal(got, want, n);
+		/* what was before a commit was with it */
+		(void)snprintf(name, sizeof name, "w%u", i);
+		if (i / 9 < SYNCED / 9)
+			assert_int_equal(ns_lookup(s, dir, name, &attr), 0);
+	}
+}
+
+/* The power fails, and bits flip in what recovery needs: all that was synced is there, or the store says that it is damaged. */
+static void test_flips_after_crash(void **state)
+{
+	static const char *const names[] = {"journal.0", "journal.1", "meta.db-wal"};
+	struct store_fixture *f = *state, hurt = {0};
+	unsigned refused = 0, last_lost = 0, rounds = getenv("LONG") ? 2000 : 150;
+	int quiet;
+
+	build_synced(f);
+	(void)snprintf(hurt.dir, sizeof hurt.dir, "%.50s.hurt", f->dir);
+	for (unsigned round = 0; round < rounds; round++) {
+		struct store_options opts = {.flags = STORE_NO_THREADS, .ring_size = 8 * MIB, .ring_fd = -1};
+		struct err err = {0};
+		int ret;
+
+		run("cp -r --sparse=always %s %s", f->dir, hurt.dir);
+		assert_true(flip_used(hurt.dir, names[round % 3]));
+		quiet = quiet_begin();
+		ret = store_open(hurt.dir, &opts, &hurt.s, &err);
+		quiet_end(quiet);
+		if (ret) {
+			refused++;
+			assert_int_equal(ret, -ECORRUPT);
+			assert_non_null(strstr(err.text, "damaged"));
+		} else {
+			unsigned before = last_lost;
+
+			expect_synced(hurt.s, &last_lost);
+			if (last_lost > before)
+				assert_int_not_equal(round % 3, 2);
+			assert_int_equal(store_close(hurt.s, &err), 0);
+		}
+		run("rm -rf %s%s", hurt.dir, "");
+	}
+	print_message("%u rounds: %u refused, the last sync lost %u times\n", rounds, refused, last_lost);
+	assert_true(refused > rounds / 10);
+	assert_true(refused < rounds);
+}
+
 static void collect(void *arg, const char *line)
 {
 	char *text = arg;
@@ -300,6 +426,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_random_flips, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_flips_after_crash, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_names_and_good_copy, store_fixture_setup, store_fixture_teardown),
 	};
 	const char *given = getenv("SEED");
