@@ -160,7 +160,7 @@ void ops_entry_param(struct daemon *d, const struct attr *a, struct fuse_entry_p
 
 void ops_unref(struct daemon *d, uint64_t node, uint64_t n)
 {
-	/* An inode that stays on the orphan list is freed when the store is opened. */
+	/* An orphan that stays is freed when the store is opened. */
 	if (node_table_forget(d->nodes, node, n))
 		(void)ns_forget(d->store, node);
 }

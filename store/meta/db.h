@@ -22,7 +22,7 @@
 
 #define META_LIVE INT64_MAX          /* `until` of a live row */
 #define META_HEAD (INT64_MAX - 1)    /* the epoch at which live rows are read */
-#define META_SCHEMA_VERSION 3
+#define META_SCHEMA_VERSION 4
 
 struct meta;
 

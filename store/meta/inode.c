@@ -145,34 +145,43 @@ int inode_scan(struct meta *m, const struct meta_view *v, uint64_t after_ino, st
 	return 0;
 }
 
-int orphan_add(struct meta *m, struct branch *b, uint64_t ino)
-{
-	struct value cols[] = {VI(b->id), VI(ino)};
-
-	return row_put(m, T_ORPHAN, cols);
-}
-
-int orphan_remove(struct meta *m, struct branch *b, uint64_t ino)
-{
-	struct value key[] = {VI(b->id), VI(ino)};
-
-	return row_delete(m, T_ORPHAN, key);
-}
-
-int orphan_next(struct meta *m, int64_t *branch, uint64_t *ino)
+/* The first inode after `after` that was an orphan in some version of the branch's own; >0 when there is none. */
+static int orphan_once(struct meta *m, const struct branch *b, uint64_t after, uint64_t *ret)
 {
 	sqlite3_stmt *st;
-	int err = sql_stmt(m, SQL_ORPHAN_NEXT, &st);
+	int err = sql_stmt(m, SQL_ORPHAN_ONCE, &st);
 
 	if (err)
 		return err;
-	(void)sqlite3_bind_int64(st, 1, *branch);
-	(void)sqlite3_bind_int64(st, 2, (int64_t)*ino);
+	(void)sqlite3_bind_int64(st, 1, b->id);
+	(void)sqlite3_bind_int64(st, 2, (int64_t)after);
 	err = sql_step(m, st);
 	if (err)
 		return err;
-	*branch = sqlite3_column_int64(st, 0);
-	*ino = (uint64_t)sqlite3_column_int64(st, 1);
+	*ret = (uint64_t)sqlite3_column_int64(st, 0);
 	(void)sqlite3_reset(st);
 	return 0;
+}
+
+int orphan_next(struct meta *m, const struct meta_view *v, uint64_t *ino)
+{
+	struct inode inode;
+	int err;
+
+	do {
+		uint64_t first = UINT64_MAX, found;
+
+		for (const struct branch *b = v->branch; b; b = b->parent) {
+			err = orphan_once(m, b, *ino, &found);
+			if (err < 0)
+				return err;
+			if (!err && found < first)
+				first = found;
+		}
+		if (first == UINT64_MAX)
+			return 1;
+		*ino = first;
+		err = inode_get(m, v, first, &inode);
+	} while (err == -ENOENT || (!err && inode.nlink));
+	return err;
 }

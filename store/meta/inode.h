@@ -39,11 +39,9 @@ int inode_scan(struct meta *m, const struct meta_view *v, uint64_t after_ino, st
 
 /* Symlink targets live in a versioned row of their own (xattr table, name "\001target"). */
 
-/* Orphans: live inodes with nlink 0 that may be open. */
-int orphan_add(struct meta *m, struct branch *b, uint64_t ino);
-int orphan_remove(struct meta *m, struct branch *b, uint64_t ino);
-/* The first orphan after (branch, ino); >0 at the end. */
-int orphan_next(struct meta *m, int64_t *branch, uint64_t *ino);
+/* Orphans: inodes with nlink 0, which stay while they may be open, and in what was snapshotted or cloned meanwhile. The
+ * view's first one after *ino; >0 at the end. Costs what the history of the view's branches has of them. */
+int orphan_next(struct meta *m, const struct meta_view *v, uint64_t *ino);
 
 /* Dead inodes: deleted ones whose extents and xattrs are still to be removed in slices, recorded by extent_purge. */
 

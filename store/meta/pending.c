@@ -301,8 +301,6 @@ static struct key key_of(enum table t, const struct value *cols)
 
 bool pending_takes(enum table t, const struct value *cols)
 {
-	if (t == T_ORPHAN)
-		return true;
 	return (t == T_INODE || t == T_DIRENT) && cols[since_col(t) - 1].i == META_LIVE;
 }
 

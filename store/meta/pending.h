@@ -1,5 +1,5 @@
-/* Private to store/meta: live rows kept in memory, in front of their tables. Live inode and directory entry rows and
- * orphans are changed here, and reach SQLite when the transaction is committed, when a statement that names their
+/* Private to store/meta: live rows kept in memory, in front of their tables. Live inode and directory entry rows
+ * are changed here, and reach SQLite when the transaction is committed, when a statement that names their
  * table runs, or when there are many: what is made, changed and removed in between costs SQLite nothing, and no
  * savepoint. What SQLite said of such rows is remembered too, absent ones included. Closed versions never are here.
  *

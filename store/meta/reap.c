@@ -140,24 +140,6 @@ static int delete_rows(struct meta *m, enum table t, enum sql_id next, enum sql_
 	return err < 0 ? err : 0;
 }
 
-/* Orphans are the head's business; a branch without one needs none. */
-static int delete_orphans(struct meta *m, struct branch *b, unsigned max, unsigned *rows)
-{
-	int err = 0;
-
-	while (!err && *rows < max) {
-		int64_t branch = b->id;
-		uint64_t ino = 0;
-
-		err = orphan_next(m, &branch, &ino);
-		if (err || branch != b->id)
-			break;
-		err = orphan_remove(m, b, ino);
-		++*rows;
-	}
-	return err < 0 ? err : 0;
-}
-
 static int is_busy(struct meta *m, const struct branch *b, bool *ret)
 {
 	sqlite3_stmt *st;
@@ -199,10 +181,7 @@ int reap_slice(struct meta *m, const struct reap_task *task, unsigned max_rows, 
 
 	if (!b)
 		return -ECORRUPT;
-	if (!b->head)
-		err = delete_orphans(m, b, max_rows, &rows);
-	if (!err)
-		err = delete_rows(m, T_DIRENT, SQL_REAP_DIRENT_UNTIL, SQL_REAP_DIRENT, task, max_rows, &rows);
+	err = delete_rows(m, T_DIRENT, SQL_REAP_DIRENT_UNTIL, SQL_REAP_DIRENT, task, max_rows, &rows);
 	if (!err)
 		err = delete_rows(m, T_XATTR, SQL_REAP_XATTR_UNTIL, SQL_REAP_XATTR, task, max_rows, &rows);
 	if (!err)

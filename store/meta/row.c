@@ -424,10 +424,10 @@ static int apply_one(struct meta *m, struct buf_reader *r)
 	if (kind == CHANGE_REF || kind == CHANGE_TOTALS)
 		return apply_delta(m, r, kind, t);
 	if (kind < CHANGE_PUT || kind > CHANGE_DELETE || (kind == CHANGE_UPDATE && d->update == SQL_COUNT) ||
-	    (kind == CHANGE_DELETE && d->del == SQL_COUNT))
+	    (kind == CHANGE_DELETE && d->del == SQL_COUNT && t != T_RETIRED))
 		return -ECORRUPT;
 	ret = decode(r, d, kind == CHANGE_DELETE ? d->key_count : (unsigned)strlen(d->cols), cols);
-	if (ret)
+	if (ret || t == T_RETIRED)
 		return ret;
 	if (kind == CHANGE_PUT)
 		return row_put(m, t, cols);

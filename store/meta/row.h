@@ -22,7 +22,7 @@ enum table {
 	T_SNAPSHOT,
 	T_NUMBER,
 	T_REAP,
-	T_ORPHAN,
+	T_RETIRED, /* a table up to schema 3: such effects are read, and change nothing */
 	T_PURGE,
 	T_COUNTER,
 	T_COUNT

@@ -10,6 +10,8 @@
 /* Sums over the chunk table, kept by row.c and not in effects. */
 #define PACK_TABLE "CREATE TABLE pack(id INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, bytes INTEGER NOT NULL);"
 
+#define ORPHAN_INDEX "CREATE INDEX inode_orphan ON inode(branch, ino) WHERE nlink=0 AND mode<>0;"
+
 /* In all four versioned tables the key ends with `until` (META_LIVE in a live row) and `since` follows it. Column
  * order is the format of effects: only append. */
 static const char schema_sql[] =
@@ -19,6 +21,7 @@ static const char schema_sql[] =
 	" ctime INTEGER NOT NULL, btime INTEGER NOT NULL, inherit INTEGER NOT NULL, parent INTEGER NOT NULL,"
 	" flags INTEGER NOT NULL, PRIMARY KEY(branch, ino, until)) WITHOUT ROWID;"
 	"CREATE INDEX inode_history ON inode(branch, until, since);"
+	ORPHAN_INDEX
 
 	"CREATE TABLE dirent(branch INTEGER NOT NULL, parent INTEGER NOT NULL, hash INTEGER NOT NULL, name BLOB NOT NULL,"
 	" until INTEGER NOT NULL, since INTEGER NOT NULL, ino INTEGER NOT NULL, type INTEGER NOT NULL,"
@@ -67,7 +70,6 @@ static const char schema_sql[] =
 	" branch INTEGER NOT NULL, epoch INTEGER NOT NULL);"
 	"CREATE TABLE reap(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, p INTEGER NOT NULL, v INTEGER NOT NULL,"
 	" n INTEGER NOT NULL);"
-	"CREATE TABLE orphan(branch INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY(branch, ino)) WITHOUT ROWID;"
 	"CREATE TABLE purge(id INTEGER PRIMARY KEY, branch INTEGER NOT NULL, ino INTEGER NOT NULL, epoch INTEGER NOT NULL,"
 	" off INTEGER NOT NULL);"
 	"CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -89,7 +91,7 @@ static const struct table_desc tables[T_COUNT] = {
 	TABLE(SNAPSHOT, "snapshot", "iitiiiiiiii", 1, false, SNAPSHOT_UPDATE),
 	TABLE(NUMBER, "number", "iiiii", 1, false, NUMBER_UPDATE),
 	TABLE(REAP, "reap", "iiiii", 1, false, REAP_UPDATE),
-	TABLE(ORPHAN, "orphan", "ii", 2, false, COUNT), /* nothing but a key */
+	[T_RETIRED] = {"orphan", "ii", 2, false, SQL_COUNT, SQL_COUNT, SQL_COUNT},
 	TABLE(PURGE, "purge", "iiiii", 1, false, PURGE_UPDATE),
 	[T_COUNTER] = {"counter", "ti", 1, false, SQL_COUNTER_PUT, SQL_COUNT, SQL_COUNT},
 };
@@ -147,6 +149,7 @@ int schema_check(sqlite3 *db, struct err *err)
 static const char *const migrations[META_SCHEMA_VERSION] = {
 	[1] = "", /* volumes may be hidden (catalog.c), which version 1 would show */
 	[2] = PACK_TABLE "INSERT INTO pack SELECT pack, count(*), sum(stored_len) FROM chunk GROUP BY pack",
+	[3] = ORPHAN_INDEX "DROP TABLE orphan", /* which listed the orphans of heads only */
 };
 
 static int apply(sqlite3 *db, int version)

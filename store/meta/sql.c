@@ -75,8 +75,6 @@ static bool minds_pending(enum sql_id id)
 	case SQL_DIRENT_PUT:
 	case SQL_DIRENT_UPDATE:
 	case SQL_DIRENT_DELETE:
-	case SQL_ORPHAN_PUT:
-	case SQL_ORPHAN_DELETE:
 		return true;
 	default:
 		return false;
@@ -92,7 +90,7 @@ static int authorize(void *arg, int action, const char *table, const char *b, co
 	(void)c;
 	(void)d;
 	if ((action == SQLITE_READ || action == SQLITE_INSERT || action == SQLITE_UPDATE || action == SQLITE_DELETE) &&
-	    (!strcmp(table, "inode") || !strcmp(table, "dirent") || !strcmp(table, "orphan")))
+	    (!strcmp(table, "inode") || !strcmp(table, "dirent")))
 		m->preparing_names_pending = true;
 	return SQLITE_OK;
 }

@@ -71,8 +71,6 @@ SQL(NUMBER_DELETE, "DELETE FROM number WHERE number=?1")
 SQL(REAP_PUT, "INSERT OR REPLACE INTO reap VALUES(?1,?2,?3,?4,?5)")
 SQL(REAP_UPDATE, "UPDATE reap SET branch=?2, p=?3, v=?4, n=?5 WHERE id=?1")
 SQL(REAP_DELETE, "DELETE FROM reap WHERE id=?1")
-SQL(ORPHAN_PUT, "INSERT OR REPLACE INTO orphan VALUES(?1,?2)")
-SQL(ORPHAN_DELETE, "DELETE FROM orphan WHERE branch=?1 AND ino=?2")
 SQL(PURGE_PUT, "INSERT OR REPLACE INTO purge VALUES(?1,?2,?3,?4,?5)")
 SQL(PURGE_UPDATE, "UPDATE purge SET branch=?2, ino=?3, epoch=?4, off=?5 WHERE id=?1")
 SQL(PURGE_DELETE, "DELETE FROM purge WHERE id=?1")
@@ -128,7 +126,7 @@ SQL(PACK_AFTER, "SELECT off FROM chunk INDEXED BY chunk_pack WHERE pack=?1 AND o
 SQL(INODE_GET, "SELECT " INODE_COLS " FROM inode WHERE branch=?1 AND ino=?3 AND until>?2 ORDER BY until LIMIT 1")
 SQL(INODE_WALK, "SELECT " INODE_COLS " FROM inode WHERE branch=?1 AND (ino,until)>(?3,?5) ORDER BY ino, until")
 #undef INODE_COLS
-SQL(ORPHAN_NEXT, "SELECT branch, ino FROM orphan WHERE (branch,ino)>(?1,?2) ORDER BY branch, ino LIMIT 1")
+SQL(ORPHAN_ONCE, "SELECT ino FROM inode WHERE branch=?1 AND ino>?2 AND nlink=0 AND mode<>0 ORDER BY ino LIMIT 1")
 
 /* --- dirent.c --- */
 #define DIRENT_COLS "hash, name, until, since, ino, type"

@@ -11,6 +11,7 @@ struct rollback {
 	const char *volume, *name;
 	bool live;
 	char saved[VOLUME_NAME_MAX + 1];
+	int64_t branch; /* the new head */
 	struct err *err;
 };
 
@@ -76,6 +77,8 @@ static int rollback_volume(struct tx *tx, struct rollback *rb, struct volume_row
 		r = volume_check_unused(s, vol, "stop what uses it, or use --live", rb->err);
 	if (!r)
 		r = meta_epoch_advance(s->meta, &epoch);
+	if (!r)
+		rb->branch = b->id;
 	return r ? r : head_replace(tx, vol, b, epoch, "pre-rollback-", rb->saved);
 }
 
@@ -102,6 +105,7 @@ int snapshot_rollback(struct store *s, const char *volume, const char *name, boo
 	if (r)
 		return err && !err->code ? err_set(err, -r, "rolling '%s' back failed: %s", volume, err_name(-r)) : r;
 	(void)snprintf(ret_saved, VOLUME_NAME_MAX + 1, "%s", rb.saved);
+	(void)orphans_free(s, rb.branch, false); /* else when the store is opened */
 	stats_add(&s->stats.rollbacks, 1);
 	maintain_kick(s);
 	return 0;
@@ -112,6 +116,7 @@ struct clone {
 	const struct volume_options *opts;
 	struct volume_info *info;
 	struct err *err;
+	int64_t branch;
 };
 
 int branch_from_view(struct tx *tx, const struct volume_row *vol, const char *snapshot, struct branch **ret, struct err *err)
@@ -154,6 +159,8 @@ static int clone_in(struct tx *tx, void *arg)
 		opts.compression = vol.compression;
 	}
 	if (!r)
+		c->branch = b->id;
+	if (!r)
 		r = volume_insert(tx, c->new_name, 0, b, vol.root_ino, &opts, &copy);
 	if (!r)
 		r = volume_apply_root(tx, b, vol.root_ino, &opts);
@@ -167,7 +174,8 @@ int snapshot_clone(struct store *s, const char *volume, const char *snapshot, co
 		   struct volume_info *ret, struct cut_times *times, struct err *err)
 {
 	static const struct volume_options none;
-	struct clone c = {volume, snapshot, new_name, opts ? opts : &none, ret, err};
+	struct clone c = {volume, snapshot, new_name, opts ? opts : &none, ret, err, 0};
+	struct volume_info smaller;
 	struct cut_times unused;
 	int r = volume_name_check("volume", new_name, err);
 
@@ -180,6 +188,8 @@ int snapshot_clone(struct store *s, const char *volume, const char *snapshot, co
 	r = instant_run(s, clone_in, &c, times ? times : &unused);
 	if (r)
 		return err && !err->code ? err_set(err, -r, "cloning '%s' failed: %s", volume, err_name(-r)) : r;
+	if (!orphans_free(s, c.branch, true) && !volume_get(s, new_name, &smaller, NULL) && smaller.id == ret->id)
+		*ret = smaller;
 	stats_add(&s->stats.clones, 1);
 	maintain_kick(s);
 	return 0;

@@ -45,7 +45,6 @@ int inode_destroy(struct tx *tx, struct branch *b, const struct inode *inode)
 static int drop_link(struct tx *tx, struct branch *b, struct inode *inode, bool *ret_destroyed)
 {
 	struct store *s = tx->s;
-	int ret;
 
 	*ret_destroyed = false;
 	inode->nlink = S_ISDIR(inode->mode) ? 0 : inode->nlink - 1;
@@ -56,8 +55,7 @@ static int drop_link(struct tx *tx, struct branch *b, struct inode *inode, bool 
 		*ret_destroyed = true;
 		return inode_destroy(tx, b, inode);
 	}
-	ret = inode_put(s->meta, b, inode);
-	return ret ? ret : orphan_add(s->meta, b, inode->ino);
+	return inode_put(s->meta, b, inode);
 }
 
 /* A directory's size is its number of entries. */
@@ -339,13 +337,10 @@ static int destroy_orphan(struct tx *tx, struct branch *b, uint64_t ino, bool *r
 	int ret = inode_get(tx->s->meta, &head, ino, &inode);
 
 	*ret_destroyed = false;
-	if (ret == -ENOENT)
-		return orphan_remove(tx->s->meta, b, ino);
 	if (ret || inode.nlink)
-		return ret;
+		return ret == -ENOENT ? 0 : ret;
 	*ret_destroyed = true;
-	ret = orphan_remove(tx->s->meta, b, ino);
-	return ret ? ret : inode_destroy(tx, b, &inode);
+	return inode_destroy(tx, b, &inode);
 }
 
 static int forget_inode(struct store *s, struct branch *b, uint64_t ino)
@@ -382,28 +377,42 @@ void ns_keep_orphans(struct store *s, bool keep)
 	s->keep_orphans = keep;
 }
 
-static bool is_directory(struct store *s, struct branch *b, uint64_t ino)
+static bool is_directory(struct store *s, const struct meta_view *v, uint64_t ino)
 {
-	const struct meta_view head = {b, META_HEAD};
 	struct inode inode;
 
-	return !inode_get(s->meta, &head, ino, &inode) && S_ISDIR(inode.mode);
+	return !inode_get(s->meta, v, ino, &inode) && S_ISDIR(inode.mode);
 }
 
-int orphans_free(struct store *s, const struct branch *files_of)
+static int free_of(struct store *s, struct branch *b, bool directories)
 {
-	int64_t branch = 0;
+	const struct meta_view head = {b, META_HEAD};
 	uint64_t ino = 0;
-	int ret;
+	int ret = 0;
+
+	while (!ret && !(ret = orphan_next(s->meta, &head, &ino)))
+		if (directories || !is_directory(s, &head, ino))
+			ret = forget_inode(s, b, ino);
+	return ret < 0 ? ret : 0;
+}
+
+int orphans_free(struct store *s, int64_t branch, bool directories)
+{
+	struct branch *b;
 
 	LOCK_SCOPE(&s->lock);
-	while (!(ret = orphan_next(s->meta, &branch, &ino))) {
-		struct branch *b = branch_get(s->meta, branch);
+	b = branch_get(s->meta, branch);
+	return b && b->head ? free_of(s, b, directories) : 0;
+}
 
-		if (b && (files_of ? b == files_of && !is_directory(s, b, ino) : b->head))
-			ret = forget_inode(s, b, ino);
-		if (ret < 0)
-			return ret;
-	}
-	return ret < 0 ? ret : 0;
+static int free_of_head(void *arg, struct branch *b)
+{
+	return b->head ? free_of(arg, b, true) : 0;
+}
+
+int orphans_free_all(struct store *s)
+{
+	LOCK_SCOPE(&s->lock);
+
+	return branch_each(s->meta, free_of_head, s);
 }

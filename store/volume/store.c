@@ -278,7 +278,7 @@ static int finish_leftovers(struct store *s)
 	if (!ret)
 		ret = drafts_drop(s);
 	if (!ret && !(s->flags & STORE_KEEP_ORPHANS))
-		ret = orphans_free(s, NULL);
+		ret = orphans_free_all(s);
 	return ret;
 }
 

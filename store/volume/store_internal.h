@@ -289,13 +289,15 @@ int recover(struct store *s, const struct store_options *opts, struct err *err);
 /* Carries out buffer effects of a record; data may be NULL (a journal record without it). Lock held. */
 int effects_apply_buffers(struct store *s, uint64_t seq, struct buf_reader effects, const uint8_t *data, size_t data_len);
 
-/* Destroys a live inode: row, extents, xattrs, totals, orphan entry; its buffers are dropped by the caller after the transaction. */
+/* Destroys a live inode: row, extents, xattrs, totals; its buffers are dropped by the caller after the transaction. */
 int inode_destroy(struct tx *tx, struct branch *b, const struct inode *inode);
 /* Sets the row's size (not put) and the branch's totals. */
 int inode_resize(struct store *s, struct branch *b, struct inode *inode, int64_t size);
-/* Frees every orphan of branches that are heads: nothing is open when a store has just been opened. Or of one branch, whose head has
- * a new number by which no file without a name can be reached: all but directories, which keep theirs. No lock held. */
-int orphans_free(struct store *s, const struct branch *files_of);
+/* Frees the orphans of a head that nothing can reach: its number is new, so files were not opened by it. Directories are known by their
+ * volume's number, so theirs may only go when that is new too. No lock held. */
+int orphans_free(struct store *s, int64_t branch, bool directories);
+/* Of every head: nothing is open when a store has just been opened. No lock held. */
+int orphans_free_all(struct store *s);
 
 /* host_total and host_free only. */
 int host_space(struct store *s, struct store_space *ret);

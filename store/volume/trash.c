@@ -343,7 +343,6 @@ static void forget_opens(struct store *s, const struct branch *b)
 int trash_undelete(struct store *s, const char *name, const char *new_name, struct volume_info *ret, struct err *err)
 {
 	int64_t branch = 0;
-	struct branch *b = NULL;
 	struct tx tx;
 	int r = tx_begin(s, NULL, 0, 0, &tx);
 
@@ -353,11 +352,11 @@ int trash_undelete(struct store *s, const char *name, const char *new_name, stru
 	numbers_changed(s);
 	r = tx_end_locked(&tx, r, NULL, 0, NULL);
 	if (!r)
-		forget_opens(s, b = branch_get(s->meta, branch));
+		forget_opens(s, branch_get(s->meta, branch));
 	trash_changed(s);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!r)
-		r = orphans_free(s, b);
+		r = orphans_free(s, branch, false);
 	if (!r)
 		r = file_sync_meta(s);
 	return r && err && !err->code ? err_set(err, -r, "bringing the volume '%s' back failed: %s", name, err_name(-r))

@@ -42,7 +42,7 @@ static void make_garbage(struct store_fixture *f)
 		name_of(i, name);
 		assert_int_equal(ns_unlink(f->s, &fixture_op, f->vol.root_node, name), 0);
 	}
-	assert_int_equal(orphans_free(f->s, NULL), 0);
+	assert_int_equal(orphans_free_all(f->s), 0);
 	assert_int_equal(store_commit(f->s), 0);
 }
 
@@ -332,7 +332,7 @@ static void test_dies_on_the_way(void **state)
 		assert_int_equal(ns_unlink(f->s, &fixture_op, f->vol.root_node, name), 0);
 		(void)fixture_file(f, f->vol.root_node, name, i, FILE_LEN); /* found by hash, wherever it is */
 	}
-	assert_int_equal(orphans_free(f->s, NULL), 0);
+	assert_int_equal(orphans_free_all(f->s), 0);
 	collect(f);
 	expect_files(f);
 	assert_int_equal(check_errors(f), 0);
@@ -354,7 +354,7 @@ static void test_unknown_pack(void **state)
 	(void)snprintf(cmd, sizeof cmd, "cp %s/packs/00000001.pack %s/pack.kept && rm %s/packs/00000001.pack", f->dir, f->dir, f->dir);
 	(void)ns_unlink(f->s, &fixture_op, f->vol.root_node, "a");
 	(void)ns_unlink(f->s, &fixture_op, f->vol.root_node, "b");
-	assert_int_equal(orphans_free(f->s, NULL), 0);
+	assert_int_equal(orphans_free_all(f->s), 0);
 	assert_int_equal(system(cmd), 0);
 	collect(f);
 	(void)snprintf(cmd, sizeof cmd, "mv %s/pack.kept %s/packs/00000001.pack", f->dir, f->dir);

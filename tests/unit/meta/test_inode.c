@@ -239,32 +239,60 @@ static void test_inherit_is_per_level(void **state)
 	assert_int_equal(i.inherit, INHERIT_ALL);
 }
 
+static void put(struct branch *b, uint64_t number, uint32_t nlink)
+{
+	struct inode i;
+	const struct meta_view v = {b, META_HEAD};
+
+	OK(meta_op_begin(f.m));
+	if (inode_get(f.m, &v, number, &i))
+		i = (struct inode){.ino = number, .mode = S_IFREG | 0600};
+	i.nlink = nlink;
+	OK(inode_put(f.m, b, &i));
+	OK(meta_op_end(f.m));
+}
+
+static void assert_orphans(struct branch *b, size_t n, const uint64_t *want)
+{
+	const struct meta_view v = {b, META_HEAD};
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		OK(orphan_next(f.m, &v, &number));
+		assert_int_equal(number, want[i]);
+	}
+	assert_int_equal(orphan_next(f.m, &v, &number), 1);
+}
+
+/* Each view has those that have no name in it: of its own rows and of those that it inherits, as they were then. */
 static void test_orphans(void **state)
 {
-	struct branch *child = fork_now(root);
-	int64_t branch = 0;
-	uint64_t ino = 0;
+	struct meta_view v = {.epoch = META_HEAD};
+	struct branch *child, *copy;
+	struct inode i;
 
 	(void)state;
-	assert_int_equal(orphan_next(f.m, &branch, &ino), 1);
+	assert_orphans(root, 0, NULL);
+	put(root, 20, 1);
+	put(root, 30, 0);
+	put(root, 25, 0);
+	assert_orphans(root, 2, (uint64_t[]){25, 30});
+	child = fork_now(root);
+	put(root, 25, 1); /* linked again: a file of O_TMPFILE */
+	put(root, 20, 0);
+	assert_orphans(root, 2, (uint64_t[]){20, 30});
+	assert_orphans(child, 2, (uint64_t[]){25, 30});
+	put(child, 22, 0);
+	v.branch = child;
 	OK(meta_op_begin(f.m));
-	OK(orphan_add(f.m, child, 20));
-	OK(orphan_add(f.m, root, 30));
-	OK(orphan_add(f.m, root, 25));
+	OK(inode_get(f.m, &v, 25, &i));
+	OK(inode_delete(f.m, child, &i));
 	OK(meta_op_end(f.m));
-	OK(orphan_next(f.m, &branch, &ino));
-	assert_true(branch == root->id && ino == 25);
-	OK(orphan_next(f.m, &branch, &ino));
-	assert_true(branch == root->id && ino == 30);
-	OK(orphan_next(f.m, &branch, &ino));
-	assert_true(branch == child->id && ino == 20);
-	assert_int_equal(orphan_next(f.m, &branch, &ino), 1);
-	OK(meta_op_begin(f.m));
-	OK(orphan_remove(f.m, root, 25));
-	OK(meta_op_end(f.m));
-	branch = 0;
-	OK(orphan_next(f.m, &branch, &ino));
-	assert_int_equal(ino, 30);
+	assert_orphans(child, 2, (uint64_t[]){22, 30});
+	copy = fork_now(child);
+	put(child, 30, 1);
+	assert_orphans(child, 1, (uint64_t[]){22});
+	assert_orphans(copy, 2, (uint64_t[]){22, 30});
 }
 
 int main(void)

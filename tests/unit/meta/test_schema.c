@@ -52,6 +52,8 @@ static void test_plans(void **state)
 
 			if (strstr(step, "TEMP B-TREE") || (!may_scan && strstr(step, "SCAN ") && !strstr(step, "CONSTANT ROW")))
 				fail_msg("%s: %s", sql_text(id), step);
+			if (id == SQL_ORPHAN_ONCE && !strstr(step, "INDEX inode_orphan"))
+				fail_msg("%s: %s", sql_text(id), step);
 		}
 		assert_int_equal(sqlite3_finalize(st), SQLITE_OK);
 		sqlite3_free(explain);
@@ -80,6 +82,8 @@ static void test_tables(void **state)
 		int n = (int)strlen(d->cols), seen = 0, keys = 0;
 		sqlite3_stmt *st = NULL;
 
+		if (t == T_RETIRED)
+			continue;
 		assert_true(n <= SCHEMA_COLS_MAX);
 		assert_int_equal(parameters(f.m, d->put), n);
 		if (d->update != SQL_COUNT)
@@ -137,7 +141,9 @@ static void test_migration(void **state)
 	}
 	assert_int_equal(meta_op_end(f.m), 0);
 	assert_int_equal(meta_commit(f.m, 7, 7), 0);
-	assert_int_equal(sqlite3_exec(f.m->db, "DROP TABLE pack; PRAGMA user_version=1", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(f.m->db, "DROP TABLE pack; DROP INDEX inode_orphan; PRAGMA user_version=1;"
+					   "CREATE TABLE orphan(branch INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY(branch, ino))"
+					   " WITHOUT ROWID; INSERT INTO orphan VALUES(1, 17)", NULL, NULL, NULL), SQLITE_OK);
 	fixture_reopen(&f);
 	assert_int_equal(user_version(f.m), 1);
 	assert_int_equal(volume_by_name(f.m, "old", &got), 0);

@@ -97,8 +97,6 @@ static void destroy(struct branch *b, struct slot *s)
 {
 	struct inode inode = get_inode(b, s);
 
-	if (s->orphan)
-		OK(orphan_remove(fix.m, b, s->ino));
 	OK(inode_delete(fix.m, b, &inode));
 	OK(extent_purge(fix.m, b, s->ino, true));
 	gone[rnd(GONE)] = s->ino;
@@ -116,15 +114,10 @@ static bool is_empty(const struct slot *dir)
 static void drop_link(struct branch *b, struct slot *s)
 {
 	s->nlink--;
-	if (s->nlink || rnd(3) == 0) {
+	if (s->nlink || rnd(3) == 0)
 		update_inode(b, s);
-		if (!s->nlink) {
-			OK(orphan_add(fix.m, b, s->ino));
-			s->orphan = true;
-		}
-	} else {
+	else
 		destroy(b, s);
-	}
 }
 
 static void op_create(struct branch *b, struct world *w)
@@ -376,8 +369,6 @@ static void fork_view(void)
 	l->id = b->id;
 	l->head = true;
 	l->w = s->w;
-	for (int i = 0; i < SLOTS; i++)
-		l->w.slot[i].orphan = false;
 	did.forks++;
 	if (branch_depth(b) > did.depth_max)
 		did.depth_max = branch_depth(b);
@@ -556,7 +547,7 @@ static void tear_down(void)
 	settle();
 	assert_int_equal(ask("SELECT (SELECT count(*) FROM inode) + (SELECT count(*) FROM dirent)"
 			     " + (SELECT count(*) FROM xattr) + (SELECT count(*) FROM extent)"
-			     " + (SELECT count(*) FROM branch) + (SELECT count(*) FROM orphan)"
+			     " + (SELECT count(*) FROM branch)"
 			     " + (SELECT count(*) FROM purge) + (SELECT count(*) FROM reap)"
 			     " + (SELECT sum(refs) FROM chunk)"),
 			 0);

@@ -223,7 +223,7 @@ static void test_integrity_reads_everything(void **state)
 /* A page that a checkpoint was writing when the power failed: the WAL has it. */
 static void test_torn_by_checkpoint(void **state)
 {
-	struct value cols[] = {VI(7), VI(16)};
+	struct value cols[] = {VI(7), VI(16), VI(1), VI(2), VI(0)};
 	struct fixture f;
 	struct err err = {0};
 	int64_t page;
@@ -231,9 +231,9 @@ static void test_torn_by_checkpoint(void **state)
 
 	(void)state;
 	fixture_open(&f);
-	page = root_page(&f, "orphan");
+	page = root_page(&f, "purge");
 	assert_int_equal(meta_op_begin(f.m), 0);
-	assert_int_equal(row_put(f.m, T_ORPHAN, cols), 0);
+	assert_int_equal(row_put(f.m, T_PURGE, cols), 0);
 	assert_int_equal(meta_op_end(f.m), 0);
 	assert_int_equal(meta_commit(f.m, 1, 1), 0);
 	fd = open_file(&f);

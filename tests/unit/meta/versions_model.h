@@ -33,7 +33,6 @@ struct block {
 struct slot {
 	uint64_t ino; /* 0: free */
 	uint32_t mode, uid, nlink;
-	bool orphan; /* of the head: has an orphan row */
 	uint64_t entry[NAMES]; /* of a directory */
 	int xattr[XATTRS];     /* length of the value, -1 when absent; its byte is the length */
 	struct block block[BLOCKS];
