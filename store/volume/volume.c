@@ -83,9 +83,9 @@ int volume_name_free(struct store *s, const char *name, struct err *err)
 	return err_set(err, EEXIST, "there is a volume '%s' already", name);
 }
 
-int volume_open_writers(struct store *s, int64_t volume_id, unsigned *ret)
+/* Calls fn with the volume of each file that is open for writing. */
+static int each_open_writer(struct store *s, void (*fn)(void *arg, int64_t volume), void *arg)
 {
-	unsigned n = 0;
 	size_t i;
 	struct file *f;
 
@@ -96,11 +96,32 @@ int volume_open_writers(struct store *s, int64_t volume_id, unsigned *ret)
 
 			if (err && err != -ESTALE)
 				return err;
-			if (!err && slot->writable && slot->volume == volume_id)
-				n++;
+			if (!err && slot->writable)
+				fn(arg, slot->volume);
 		}
-	*ret = n;
 	return 0;
+}
+
+struct writers_of {
+	int64_t volume;
+	unsigned n;
+};
+
+static void count_one(void *arg, int64_t volume)
+{
+	struct writers_of *w = arg;
+
+	w->n += volume == w->volume;
+}
+
+int volume_open_writers(struct store *s, int64_t volume_id, unsigned *ret)
+{
+	struct writers_of w = {.volume = volume_id};
+	int err = each_open_writer(s, count_one, &w);
+
+	if (!err)
+		*ret = w.n;
+	return err;
 }
 
 /* "VOLUME@SNAPSHOT" that a branch was forked from, when it still has that name. */
@@ -121,7 +142,8 @@ static int find_origin(struct store *s, const struct branch *b, char *out, size_
 	return 0;
 }
 
-int volume_fill(struct store *s, const struct volume_row *vol, struct volume_info *ret)
+/* All but open_writers. */
+static int fill_from_rows(struct store *s, const struct volume_row *vol, struct volume_info *ret)
 {
 	const struct branch *b = branch_get(s->meta, vol->branch);
 	struct snapshot_row snap;
@@ -142,13 +164,17 @@ int volume_fill(struct store *s, const struct volume_row *vol, struct volume_inf
 		.depth = branch_depth(b),
 	};
 	(void)snprintf(ret->name, sizeof ret->name, "%s", vol->name);
-	r = volume_open_writers(s, vol->id, &ret->open_writers);
-	if (r)
-		return r;
 	r = snapshot_newest(s->meta, vol->id, &ret->snapshots, &snap);
 	if (!r && ret->snapshots)
 		(void)snprintf(ret->newest_snapshot, sizeof ret->newest_snapshot, "%s", snap.name);
 	return r ? r : find_origin(s, b, ret->origin, sizeof ret->origin);
+}
+
+int volume_fill(struct store *s, const struct volume_row *vol, struct volume_info *ret)
+{
+	int r = fill_from_rows(s, vol, ret);
+
+	return r ? r : volume_open_writers(s, vol->id, &ret->open_writers);
 }
 
 void volume_apply_options(struct volume_row *vol, const struct volume_options *opts)
@@ -278,6 +304,43 @@ int volume_get(struct store *s, const char *name, struct volume_info *ret, struc
 	return r ? err_set(err, -r, "reading the volume '%s' failed: %s", name, err_name(-r)) : 0;
 }
 
+struct by_id {
+	struct volume_info **v;
+	size_t n;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+	int64_t x = (*(struct volume_info *const *)a)->id, y = (*(struct volume_info *const *)b)->id;
+
+	return (x > y) - (x < y);
+}
+
+static void count_in(void *arg, int64_t volume)
+{
+	const struct by_id *all = arg;
+	struct volume_info key = {.id = volume}, *key_at = &key;
+	struct volume_info **found = bsearch(&key_at, all->v, all->n, sizeof *all->v, compare_ids);
+
+	if (found)
+		(*found)->open_writers++;
+}
+
+/* In one walk of the open files, of which there may be many, as of the volumes. */
+static int count_writers(struct store *s, struct volume_info *list, size_t n)
+{
+	AUTO_FREE struct volume_info **v = calloc(n + 1, sizeof *v);
+	struct by_id all = {v, n};
+	size_t i;
+
+	if (!v)
+		return -ENOMEM;
+	for (i = 0; i < n; i++)
+		v[i] = &list[i];
+	qsort(v, n, sizeof *v, compare_ids);
+	return each_open_writer(s, count_in, &all);
+}
+
 int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct err *err)
 {
 	AUTO_FREE struct volume_info *list = NULL;
@@ -298,12 +361,14 @@ int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct
 				list = more;
 		}
 		if (!r)
-			r = volume_fill(s, &vol, &list[n++]);
+			r = fill_from_rows(s, &vol, &list[n++]);
 		(void)snprintf(after, sizeof after, "%s", vol.name);
 		volume_row_free(&vol);
 		if (r)
 			break;
 	}
+	if (r >= 0)
+		r = count_writers(s, list, n);
 	if (r < 0)
 		return err_set(err, -r, "listing the volumes failed: %s", err_name(-r));
 	*ret = steal(&list);
