@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "fs/visit.h"
 #include "store/base/cleanup.h"
 #include "store/volume/file_io.h"
 
@@ -200,6 +201,7 @@ static void each_process(bool (*fn)(void *arg, const char *pid), void *arg)
 #define NAMESPACES_SEEN_MAX 1024 /* more are looked at once a process */
 
 struct mount_search {
+	const char *folder;
 	struct mount_source source;
 	struct naming names;
 	ino_t seen[NAMESPACES_SEEN_MAX];
@@ -228,20 +230,33 @@ static bool search_mounts(void *arg, const char *pid)
 	return s->names.n <= NAMED_MAX;
 }
 
+/* In a thread that visits: a look at the folder is a request to the daemon. */
+static void visit_mounts(void *arg, int unused_fd)
+{
+	struct mount_search *s = arg;
+
+	(void)unused_fd;
+	if (!find_source(s->folder, &s->source))
+		return;
+	each_process(search_mounts, s);
+	end_names(&s->names);
+}
+
 void holders_of_mount(const char *folder, char *out, size_t size)
 {
 	struct mount_search *s = calloc(1, sizeof *s);
 
 	*out = '\0';
-	if (s && find_source(folder, &s->source)) {
-		s->names = (struct naming){.out = out, .size = size};
-		each_process(search_mounts, s);
-		end_names(&s->names);
-	}
+	if (!s)
+		return;
+	s->folder = folder;
+	s->names = (struct naming){.out = out, .size = size};
+	visit(visit_mounts, s, -1);
 	free(s);
 }
 
 struct file_search {
+	const char *folder;
 	dev_t dev;
 	struct naming names;
 };
@@ -271,15 +286,24 @@ static bool search_files(void *arg, const char *pid)
 	return s->names.n <= NAMED_MAX;
 }
 
-void holders_of_files(const char *folder, char *out, size_t size)
+/* In a thread that visits: among what processes have open are files of the daemon's own mount. */
+static void visit_files(void *arg, int unused_fd)
 {
-	struct file_search s = {.names = {.out = out, .size = size}};
+	struct file_search *s = arg;
 	struct stat st;
 
-	*out = '\0';
-	if (stat(folder, &st))
+	(void)unused_fd;
+	if (stat(s->folder, &st))
 		return;
-	s.dev = st.st_dev;
-	each_process(search_files, &s);
-	end_names(&s.names);
+	s->dev = st.st_dev;
+	each_process(search_files, s);
+	end_names(&s->names);
+}
+
+void holders_of_files(const char *folder, char *out, size_t size)
+{
+	struct file_search s = {.folder = folder, .names = {.out = out, .size = size}};
+
+	*out = '\0';
+	visit(visit_files, &s, -1);
 }
