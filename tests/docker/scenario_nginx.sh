@@ -46,16 +46,19 @@ done = function()
 end
 LUA
 seconds=${LONG:+20}
-load() { docker run --rm --network nginx_default -v "$WORK/all.lua:/all.lua" services wrk -t 1 -c 8 -d "${seconds:-8}s" -s /all.lua "http://$1:80/" >"$WORK/load-$1" 2>&1; }
+load() { docker run --rm --name "load-$1" --network nginx_default -v "$WORK/all.lua:/all.lua" services wrk -t 1 -c 8 -d 1h -s /all.lua "http://$1:80/" >"$WORK/load-$1" 2>&1; }
 load web1 & load1=$!
 load web2 & load2=$!
-sleep 1
+sleep "${seconds:-2}"
 expect "a bad deploy" deploy "${version//VERSION/two}"
 expect "is served" until_ok eval '[ "$(first $web1 page20.html)" = two ] && [ "$(first $web2 page20.html)" = two ]'
 expect "varve rollback --live, under load" "$VARVE" rollback -y --live site@good
 seen=
 for i in $(seq 20); do seen+=$(first $web1 page$i.html)$(first $web2 page$i.html); done
 expect_eq "from now on every new request sees version one" "$seen" "$(printf 'one%.0s' $(seq 40))"
+sleep "${seconds:-2}"
+# wrk ends then, and tells.
+docker kill -s INT load-web1 load-web2 >/dev/null
 wait $load1 $load2
 for w in web1 web2; do
 	say "$w: $(grep -E 'COUNTS|requests in|Socket errors' "$WORK/load-$w" | tr -s ' ' | tr '\n' ';')"

@@ -9,6 +9,7 @@
 
 if [ -z "${VARVE_TEST_PRIVATE:-}" ]; then
 	[ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
+	exec 6</proc/self/ns/net # the machine's network, for images.sh
 	VARVE_TEST_PRIVATE=1 exec unshare --mount --net --propagation private -- "$0" "$@"
 fi
 mount -t tmpfs -o mode=0755 run /run && ip link set lo up || { echo "skipped: no namespaces"; exit 77; }

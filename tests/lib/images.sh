@@ -19,10 +19,10 @@ images_build() {
 	if [ ! -s "$IMAGE_TAR" ]; then
 		say "building $IMAGE_TAR: some minutes, once"
 		# This script's network is its own and empty; packages come by the machine's.
-		nsenter --net=/proc/1/ns/net mmdebstrap --variant=minbase --include="$IMAGE_PACKAGES" --aptopt='Acquire::Languages "none"' \
+		nsenter --net=/proc/self/fd/6 mmdebstrap --variant=minbase --include="$IMAGE_PACKAGES" --aptopt='Acquire::Languages "none"' \
 			--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 			--dpkgopt='path-exclude=/usr/share/locale/*' \
-			--customize-hook='rm -rf "$1"/var/lib/mysql/* "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*' \
+			--format=tar --customize-hook='rm -rf "$1"/var/lib/mysql/* "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*' \
 			bookworm "$IMAGE_TAR.new" >"$WORK/mmdebstrap.log" 2>&1 && mv "$IMAGE_TAR.new" "$IMAGE_TAR" || {
 			tail -n 5 "$WORK/mmdebstrap.log" | sed 's/^/# /'
 			rm -f "$IMAGE_TAR.new"
