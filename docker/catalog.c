@@ -1,7 +1,7 @@
-/* A copy of the volumes' names, current when it has the store's generation (volume_generation): then an absent name is
- * absent. When it has not, the thread `names` reads them again, and whoever needs certainty waits for it; whoever
- * finds its name need not wait long. Before the store is open the copy is what STORE/catalog.json says, and never
- * certain.
+/* A copy of the volumes' names. It is current when it has the store's generation (volume_generation), and good enough
+ * for whoever began to ask before it was read: then an absent name is absent. Otherwise the thread `names` reads them
+ * again, and whoever needs certainty waits for it; whoever finds its name need not wait long. Before the store is open
+ * the copy is what STORE/catalog.json says, and never certain; once sealed it is the last word.
  *
  * The threads read the store with no lock of ours held: `lock` is only ever held for a look. `names` also reads the
  * state of volumes that were asked for; `sizes` counts what these take, which can last, at most every SIZES_AGE_NS. */
@@ -37,11 +37,13 @@ struct catalog {
 	pthread_mutex_t lock; /* covers all that follows but dirfd */
 	pthread_cond_t changed; /* CLOCK_MONOTONIC; anything changed that somebody may wait for */
 	int dirfd;
-	struct daemon *d; /* NULL: the store is not open */
+	struct store *store; /* NULL: not open, or not any more */
 	uint64_t generation; /* that the names are of; 0: of no store that is open */
+	int64_t read_begun;  /* CLOCK_MONOTONIC: the names are as they were at some time after this */
 	struct entry *v;     /* by name */
 	size_t n;
-	_Atomic bool stopping;
+	_Atomic bool stopping; /* the threads end */
+	bool sealed, ended;    /* nothing changes any more; nobody waits any more */
 	bool names_running, sizes_running;
 	pthread_t names_thread, sizes_thread;
 };
@@ -149,7 +151,7 @@ static void save(struct catalog *c, const struct volume_brief *v, size_t n)
 /* --- the threads --- */
 
 /* The new names, with what was known of those that stay. */
-static int take_names(struct catalog *c, const struct volume_brief *list, size_t n, uint64_t generation)
+static int take_names(struct catalog *c, const struct volume_brief *list, size_t n, uint64_t generation, int64_t begun)
 {
 	struct entry *v = calloc(n + 1, sizeof *v);
 	size_t i;
@@ -169,6 +171,7 @@ static int take_names(struct catalog *c, const struct volume_brief *list, size_t
 	c->v = v;
 	c->n = n;
 	c->generation = generation;
+	c->read_begun = begun;
 	(void)pthread_cond_broadcast(&c->changed);
 	return 0;
 }
@@ -192,17 +195,18 @@ static bool same_names(struct catalog *c, const struct volume_brief *list, size_
 static void read_names(struct catalog *c)
 {
 	AUTO_FREE struct volume_brief *list = NULL;
-	uint64_t generation = volume_generation(c->d->store);
+	uint64_t generation = volume_generation(c->store);
+	int64_t begun = now(CLOCK_MONOTONIC);
 	struct err err = {0};
 	bool same;
 	size_t n = 0;
 
-	if (volume_briefs(c->d->store, &list, &n, &err)) {
+	if (volume_briefs(c->store, &list, &n, &err)) {
 		log_warn("%s", err.text);
 		return;
 	}
 	same = same_names(c, list, n);
-	if (!take_names(c, list, n, generation) && !same)
+	if (!take_names(c, list, n, generation, begun) && !same)
 		save(c, list, n);
 }
 
@@ -227,7 +231,7 @@ static void read_state(struct catalog *c, const char *name)
 	struct volume_info info;
 	struct entry *e;
 
-	if (volume_get(c->d->store, name, &info, NULL))
+	if (volume_get(c->store, name, &info, NULL))
 		return; /* gone, which its absence from the names will say */
 	LOCK_SCOPE(&c->lock);
 	e = find(c, name);
@@ -245,7 +249,7 @@ static void *names_main(void *arg)
 
 	(void)pthread_mutex_lock(&c->lock);
 	while (!c->stopping) {
-		bool stale = c->generation != volume_generation(c->d->store);
+		bool stale = c->generation != volume_generation(c->store);
 		bool wanted = !stale && next_state(c, name);
 
 		if (!stale && !wanted) {
@@ -281,7 +285,7 @@ static void read_sizes(struct catalog *c, int64_t volume)
 {
 	int64_t begun = now(CLOCK_MONOTONIC), took;
 	struct volume_sizes sizes;
-	int r = volume_sizes(c->d->store, volume, &c->stopping, &sizes);
+	int r = volume_sizes(c->store, volume, &c->stopping, &sizes);
 	size_t i;
 
 	took = now(CLOCK_MONOTONIC) - begun;
@@ -341,13 +345,13 @@ int catalog_new(const char *store_dir, struct catalog **ret, struct err *err)
 	return 0;
 }
 
-int catalog_attach(struct catalog *c, struct daemon *d, struct err *err)
+int catalog_attach(struct catalog *c, struct store *store, struct err *err)
 {
 	int r;
 
 	{
 		LOCK_SCOPE(&c->lock);
-		c->d = d;
+		c->store = store;
 	}
 	r = pthread_create(&c->names_thread, NULL, names_main, c);
 	c->names_running = !r;
@@ -358,7 +362,7 @@ int catalog_attach(struct catalog *c, struct daemon *d, struct err *err)
 	return r ? err_set(err, r, "the volume plugin: no thread: %s", err_name(r)) : 0;
 }
 
-void catalog_stop(struct catalog *c)
+static void stop_threads(struct catalog *c)
 {
 	{
 		LOCK_SCOPE(&c->lock);
@@ -370,6 +374,29 @@ void catalog_stop(struct catalog *c)
 	if (c->sizes_running)
 		(void)pthread_join(c->sizes_thread, NULL);
 	c->names_running = c->sizes_running = false;
+}
+
+void catalog_seal(struct catalog *c)
+{
+	stop_threads(c);
+	if (!c->store)
+		return;
+	read_names(c);
+	LOCK_SCOPE(&c->lock);
+	c->sealed = c->generation == volume_generation(c->store);
+	c->store = NULL;
+	(void)pthread_cond_broadcast(&c->changed);
+}
+
+void catalog_stop(struct catalog *c)
+{
+	{
+		LOCK_SCOPE(&c->lock);
+		c->ended = true;
+	}
+	stop_threads(c);
+	LOCK_SCOPE(&c->lock);
+	c->store = NULL;
 }
 
 void catalog_free(struct catalog *c)
@@ -385,17 +412,18 @@ void catalog_free(struct catalog *c)
 	free(c);
 }
 
-static bool is_current(const struct catalog *c)
+/* For whoever began to ask at `begun`. */
+static bool is_current(const struct catalog *c, int64_t begun)
 {
-	return c->d && c->generation == volume_generation(c->d->store);
+	return c->sealed || (c->store && (c->read_begun >= begun || c->generation == volume_generation(c->store)));
 }
 
 /* Waits for the names to be current: until then (CLOCK_MONOTONIC), or only as long as the name is not among them. */
 static void wait_current(struct catalog *c, const char *name, int64_t begun)
 {
-	while (!is_current(c) && !c->stopping) {
+	while (!is_current(c, begun) && !c->ended) {
 		/* before the store is open nothing will change soon */
-		int64_t most = !find(c, name) ? CERTAIN_WAIT_NS : c->d ? FRESH_WAIT_NS : 0;
+		int64_t most = !find(c, name) ? CERTAIN_WAIT_NS : c->store ? FRESH_WAIT_NS : 0;
 
 		if (now(CLOCK_MONOTONIC) >= begun + most)
 			return;
@@ -413,11 +441,11 @@ int catalog_get(struct catalog *c, const char *name, bool want_state, struct cat
 	wait_current(c, name, begun);
 	e = find(c, name);
 	if (!e)
-		return is_current(c) ? -ENOENT : -EAGAIN;
-	if (want_state && c->d) {
+		return is_current(c, begun) ? -ENOENT : -EAGAIN;
+	if (want_state && c->store) {
 		e->state_wanted = e->sizes_wanted = true;
 		(void)pthread_cond_broadcast(&c->changed);
-		while (e && e->public.info_at < asked_at && !c->stopping &&
+		while (e && e->public.info_at < asked_at && c->store && !c->ended &&
 		       now(CLOCK_MONOTONIC) < begun + 2 * FRESH_WAIT_NS) {
 			wait_until(c, begun + 2 * FRESH_WAIT_NS);
 			e = find(c, name);
@@ -431,14 +459,14 @@ int catalog_get(struct catalog *c, const char *name, bool want_state, struct cat
 
 int catalog_list(struct catalog *c, struct volume_brief **ret, size_t *ret_n)
 {
-	int64_t until = now(CLOCK_MONOTONIC) + FRESH_WAIT_NS;
+	int64_t begun = now(CLOCK_MONOTONIC);
 	struct volume_brief *list;
 	size_t i;
 
 	LOCK_SCOPE(&c->lock);
-	while (c->d && !is_current(c) && !c->stopping && now(CLOCK_MONOTONIC) < until) {
+	while (c->store && !is_current(c, begun) && !c->ended && now(CLOCK_MONOTONIC) < begun + FRESH_WAIT_NS) {
 		(void)pthread_cond_broadcast(&c->changed);
-		wait_until(c, until);
+		wait_until(c, begun + FRESH_WAIT_NS);
 	}
 	list = calloc(c->n + 1, sizeof *list);
 	if (!list)

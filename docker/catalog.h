@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-#include "fs/daemon.h"
 #include "store/volume/volume.h"
 
 struct catalog;
@@ -21,9 +20,12 @@ struct catalog_entry {
 
 /* Begins with what an earlier daemon left in the store's folder, whose volumes are taken for present. */
 int catalog_new(const char *store_dir, struct catalog **ret, struct err *err);
-/* The store is open: from now on it is asked. Starts two threads. */
-int catalog_attach(struct catalog *c, struct daemon *d, struct err *err);
-/* Ends them, and every wait: what cannot be answered is -EAGAIN. */
+/* The store can be read: from now on it is asked. Starts two threads. */
+int catalog_attach(struct catalog *c, struct store *store, struct err *err);
+/* The store is going to be closed, and nothing changes the volumes any more: ends the threads. What they have read last
+ * is certain from now on. */
+void catalog_seal(struct catalog *c);
+/* Ends the threads, and every wait: what cannot be answered is -EAGAIN. The store is not asked any more. */
 void catalog_stop(struct catalog *c);
 void catalog_free(struct catalog *c);
 

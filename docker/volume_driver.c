@@ -4,6 +4,7 @@
  * connection closed without an answer is tried again with an empty body: nothing is ever done for one. */
 #include "docker/volume_driver.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
@@ -22,6 +23,7 @@
 
 #define CONTENT_TYPE "application/vnd.docker.plugins.v1.2+json"
 #define NS_PER_S 1000000000
+#define IDLE_WAIT_S 5 /* for a moment in which nothing is being changed */
 
 struct volume_driver {
 	struct daemon *d;
@@ -29,7 +31,8 @@ struct volume_driver {
 	struct catalog *catalog;
 	pthread_mutex_t lock; /* covers what follows */
 	pthread_cond_t changed;
-	bool attached, stopping;
+	bool attached, detached, stopping;
+	unsigned changing; /* requests that change something, at work */
 };
 
 /* One request: the fields that there are; others are NULL. */
@@ -42,12 +45,25 @@ struct plugin_request {
 typedef int (*endpoint_fn)(struct volume_driver *v, const struct plugin_request *r, json_t **ret_answer,
 			   struct err *err);
 
-static bool wait_attached(struct volume_driver *v)
+/* Waits until something may be changed; -EAGAIN without *err when that will not be. */
+static int begin_change(struct volume_driver *v, struct err *err)
 {
 	LOCK_SCOPE(&v->lock);
-	while (!v->attached && !v->stopping)
+	while (!v->attached && !v->detached && !v->stopping)
 		(void)pthread_cond_wait(&v->changed, &v->lock);
-	return !v->stopping;
+	if (v->stopping)
+		return -EAGAIN;
+	if (v->detached)
+		return err_set(err, ESHUTDOWN, "varved is ending: try again when it runs");
+	v->changing++;
+	return 0;
+}
+
+static void end_change(struct volume_driver *v)
+{
+	LOCK_SCOPE(&v->lock);
+	if (!--v->changing)
+		(void)pthread_cond_broadcast(&v->changed);
 }
 
 static char *time_text(int64_t ns, char out[32])
@@ -110,7 +126,7 @@ static json_t *status_json(struct volume_driver *v, const struct catalog_entry *
 	bad |= json_object_set_new(s, "newest_snapshot", json_string(i->newest_snapshot));
 	bad |= json_object_set_new(s, "lineage", json_pack("{s:s,s:i}", "origin", i->origin, "depth", (int)i->depth));
 	bad |= json_object_set_new(s, "as_of", json_string(time_text(e->info_at, at)));
-	bad |= json_object_set_new(s, "mounts", v->d->uses ? json_integer(uses_count(v->d->uses, i->id)) : json_null());
+	bad |= json_object_set_new(s, "mounts", json_integer(uses_count(v->d->uses, i->id)));
 	if (e->sizes_at) {
 		bad |= json_object_set_new(s, "unique_bytes", json_integer(e->sizes.unique_bytes));
 		bad |= json_object_set_new(s, "shared_bytes", json_integer(e->sizes.shared_bytes));
@@ -355,6 +371,19 @@ static json_t *error_answer(const struct err *err)
 	return answer ? answer : json_pack("{s:s}", "Err", "the request cannot be carried out");
 }
 
+static int carry_out(struct volume_driver *v, const struct endpoint *e, const struct plugin_request *r, json_t **ret,
+		     struct err *err)
+{
+	int bad = e->needs & NEEDS_STORE ? begin_change(v, err) : 0;
+
+	if (bad)
+		return bad;
+	bad = e->fn(v, r, ret, err);
+	if (e->needs & NEEDS_STORE)
+		end_change(v);
+	return bad;
+}
+
 static void handle(void *arg, const struct http_request *h, struct http_reply *reply)
 {
 	struct volume_driver *v = arg;
@@ -370,9 +399,7 @@ static void handle(void *arg, const struct http_request *h, struct http_reply *r
 	reply->content_type = CONTENT_TYPE;
 	bad = e ? parse_request(h, e, &body, &r, &err) : err_set(&err, ENOENT, "there is no such request");
 	if (!bad) {
-		if (e->needs & NEEDS_STORE && !wait_attached(v))
-			return;
-		bad = e->fn(v, &r, &answer, &err);
+		bad = carry_out(v, e, &r, &answer, &err);
 		certain = bad == -ENOENT || bad == -EINVAL || bad == -ENAMETOOLONG;
 	}
 	if (bad == -EAGAIN || (bad && e && e->needs & NO_ERR_ON_FAULT && !certain))
@@ -410,20 +437,54 @@ int volume_driver_start(struct daemon *d, struct volume_driver **ret, struct err
 	return 0;
 }
 
-int volume_driver_attach(struct volume_driver *v, struct err *err)
+int volume_driver_open(struct volume_driver *v, struct store *store, struct err *err)
 {
-	int r = catalog_attach(v->catalog, v->d, err);
+	if (store)
+		return catalog_attach(v->catalog, store, err);
+	catalog_stop(v->catalog);
+	return 0;
+}
 
+void volume_driver_attach(struct volume_driver *v)
+{
 	LOCK_SCOPE(&v->lock);
-	v->attached = !r;
+	v->attached = true;
 	(void)pthread_cond_broadcast(&v->changed);
-	return r;
+}
+
+void volume_driver_detach(struct volume_driver *v)
+{
+	if (!v)
+		return;
+	{
+		LOCK_SCOPE(&v->lock);
+		v->detached = true;
+		(void)pthread_cond_broadcast(&v->changed);
+		while (v->changing)
+			(void)pthread_cond_wait(&v->changed, &v->lock);
+	}
+	catalog_seal(v->catalog);
+}
+
+/* A connection that comes from now on waits for the next daemon. It waits shortest when no change is at work, so that
+ * such a moment is waited for; that there is none for long is no fault. */
+static void wait_idle(struct volume_driver *v)
+{
+	struct timespec until;
+	int ret = 0;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += IDLE_WAIT_S;
+	LOCK_SCOPE(&v->lock);
+	while (v->changing && ret != ETIMEDOUT)
+		ret = pthread_cond_timedwait(&v->changed, &v->lock, &until);
 }
 
 void volume_driver_stop(struct volume_driver *v)
 {
 	if (!v)
 		return;
+	wait_idle(v);
 	{
 		LOCK_SCOPE(&v->lock);
 		v->stopping = true;

@@ -71,7 +71,22 @@ static int prepare_signals(int *ret_fd, struct err *err)
 	return 0;
 }
 
-static int open_store(struct daemon *d, struct err *err)
+/* What answers on sockets. */
+struct servers {
+	struct daemon *d;
+	struct api *api;
+	struct volume_driver *plugin;
+};
+
+static int on_recovered(void *arg, struct store *store, struct err *err)
+{
+	const struct servers *servers = arg;
+	int ret = store ? uses_open(servers->d->options.store, &servers->d->uses, err) : 0;
+
+	return !ret && servers->plugin ? volume_driver_open(servers->plugin, store, err) : ret;
+}
+
+static int open_store(struct daemon *d, struct servers *servers, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = LOCK_TRY_NS};
 	struct store_options options = STORE_OPTIONS_DEFAULT;
@@ -81,6 +96,8 @@ static int open_store(struct daemon *d, struct err *err)
 	options.done = d->handover.state->done;
 	options.done_n = HANDOVER_DONE_MAX;
 	options.owner_pid = (int)getppid();
+	options.recovered = on_recovered;
+	options.recovered_arg = servers;
 	options.flags = d->take_over ? STORE_KEEP_ORPHANS : 0;
 	for (tries = 0;; tries++) {
 		*err = (struct err){0};
@@ -225,21 +242,16 @@ static enum ending serve(const struct daemon *d, int signal_fd)
 	}
 }
 
-/* What answers on sockets. */
-struct servers {
-	struct api *api;
-	struct volume_driver *plugin;
-};
-
 /* Ends between two requests of the API, with little in the ring. For what the kernel has asked it is as if the daemon had
  * been killed: the next one is asked again. */
 static enum daemon_exit hand_over(struct daemon *d, struct servers *servers)
 {
-	volume_driver_stop(servers->plugin);
+	/* what takes its time comes first, while the container engine is still answered */
 	api_quiesce(servers->api);
 	fence_stop(d->fence);
 	if (store_commit(d->store))
 		log_warn("handing over with what is not committed");
+	volume_driver_stop(servers->plugin);
 	log_info("handing over");
 	return DAEMON_HANDED_OVER;
 }
@@ -252,13 +264,11 @@ static int start(struct daemon *d, struct servers *servers, struct err *err)
 	if (d->handover.sockets.v[SOCKET_DOCKER].fd >= 0)
 		ret = volume_driver_start(d, &servers->plugin, err);
 	if (!ret)
-		ret = open_store(d, err);
+		ret = open_store(d, servers, err);
 	if (ret)
 		return ret;
 	atomic_store(&d->handover.state->recovered, true);
-	ret = uses_open(d->options.store, &d->uses, err);
-	if (!ret)
-		ret = start_tables(d, err);
+	ret = start_tables(d, err);
 	if (!ret)
 		ret = start_mount(d, err);
 	if (!ret)
@@ -268,7 +278,7 @@ static int start(struct daemon *d, struct servers *servers, struct err *err)
 	if (!ret)
 		ret = api_start(d, &servers->api, err);
 	if (!ret && servers->plugin)
-		ret = volume_driver_attach(servers->plugin, err);
+		volume_driver_attach(servers->plugin);
 	if (!ret && control_send(d->handover.control_fd, CONTROL_READY, "", -1))
 		ret = err_set(err, EPIPE, "the supervisor has ended");
 	return ret;
@@ -284,7 +294,7 @@ static enum daemon_exit fail(struct daemon *d, int code, const struct err *err)
 
 static enum daemon_exit run(struct daemon *d, int signal_fd)
 {
-	struct servers servers = {0};
+	struct servers servers = {.d = d};
 	struct err err = {0}, closing = {0};
 	enum ending why = END_STOP;
 	int ret = start(d, &servers, &err);
@@ -299,13 +309,15 @@ static enum daemon_exit run(struct daemon *d, int signal_fd)
 	}
 	if (why == END_HAND_OVER)
 		return hand_over(d, &servers);
-	volume_driver_stop(servers.plugin);
 	api_stop(servers.api);
+	volume_driver_detach(servers.plugin);
 	stop_parts(d, why != END_UNMOUNTED);
 	if (d->store && store_close(d->store, &closing) && !ret) {
 		err = closing;
 		ret = -closing.code;
 	}
+	/* to the last moment: the next daemon is not there before this one has ended */
+	volume_driver_stop(servers.plugin);
 	uses_free(d->uses);
 	return ret ? fail(d, ret, &err) : DAEMON_ENDED;
 }

@@ -12,7 +12,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
-#define CONNECTIONS_MAX 64
+#define CONNECTIONS_MAX 1024 /* a thread each; some of a container engine's wait for a minute */
 #define ANSWER_MS_MAX 60000
 
 #define BODY_PIECE (256 * 1024)

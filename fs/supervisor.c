@@ -40,6 +40,7 @@
 #define TRY_MS_MAX 60000 /* for a new program to get ready */
 #define AWAY_MS 2000
 #define REAP_TRIES 200
+#define REAP_TRIES_SERVING 20 /* whoever asks something waits meanwhile */
 #define REAP_TRY_NS 5000000L
 #define NOT_REAPED (-1)
 
@@ -177,15 +178,16 @@ static void start(struct supervisor *s)
 }
 
 /* Its exit status as waitpid gives it, NOT_REAPED when a thread still waits for the mount. */
-static int reap(pid_t child)
+static int reap(const struct supervisor *s)
 {
 	const struct timespec pause = {.tv_nsec = REAP_TRY_NS};
-	int status, tries;
+	bool serving = s->ready && !s->handing_over && !atomic_load(&s->h.state->unmounted);
+	int status, tries, most = serving ? REAP_TRIES_SERVING : REAP_TRIES;
 
-	for (tries = 0; tries < REAP_TRIES; tries++) {
-		pid_t pid = waitpid(child, &status, WNOHANG);
+	for (tries = 0; tries < most; tries++) {
+		pid_t pid = waitpid(s->child, &status, WNOHANG);
 
-		if (pid == child)
+		if (pid == s->child)
 			return status;
 		if (pid < 0)
 			return NOT_REAPED;
@@ -267,13 +269,13 @@ static void child_gone(struct supervisor *s)
 
 	/* what is left of it can do nothing any more */
 	(void)kill(child, SIGKILL);
-	status = reap(child);
+	status = reap(s);
 	exited = status != NOT_REAPED && WIFEXITED(status);
 	s->child = 0;
 	s->ready = false;
 	(void)close(s->h.control_fd);
 	s->h.control_fd = -1;
-	if (exited && WEXITSTATUS(status) == DAEMON_HANDED_OVER && s->handing_over) {
+	if (s->handing_over && (status == NOT_REAPED || (exited && WEXITSTATUS(status) == DAEMON_HANDED_OVER))) {
 		s->trying = true;
 		s->start_at_ms = now_ms();
 	} else if (s->trying) {

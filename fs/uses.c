@@ -1,5 +1,6 @@
 /* The record is STORE/uses.json: {"boot": "…", "uses": [{"volume": 7, "id": "…", "count": 1}]}. It is replaced as a
- * whole at each change: there are as many entries as running containers have volumes. */
+ * whole after each change, or after several made at once: there are as many entries as running containers have volumes.
+ * Whoever only looks never waits for the disk. */
 #include "fs/uses.h"
 
 #include <fcntl.h>
@@ -19,9 +20,12 @@
 #define BOOT_ID_LEN 36
 
 struct uses {
-	pthread_mutex_t lock; /* covers all that follows, and the file */
 	int dirfd;
 	char boot[BOOT_ID_LEN + 1];
+	pthread_mutex_t file_lock; /* covers the file and saved; taken before lock */
+	uint64_t saved;            /* the number of the last change that is in the file */
+	pthread_mutex_t lock;      /* covers what follows */
+	uint64_t changes;
 	struct use *v;
 	size_t n, cap;
 };
@@ -125,14 +129,31 @@ static json_t *to_json(const struct uses *u)
 	return json_pack("{s:s,s:o}", "boot", u->boot, "uses", list);
 }
 
-static void save(const struct uses *u)
+static json_t *copy(struct uses *u, uint64_t *ret_changes)
 {
-	json_auto_t *all = to_json(u);
-	AUTO_FREE char *text = all ? json_dumps(all, JSON_COMPACT) : NULL;
-	int r = text ? io_replace_file(u->dirfd, FILE_NAME, text, strlen(text), 0600) : -ENOMEM;
+	LOCK_SCOPE(&u->lock);
+	*ret_changes = u->changes;
+	return to_json(u);
+}
 
+/* The change of this number reaches the file, with what has changed since. */
+static void save(struct uses *u, uint64_t change)
+{
+	json_auto_t *all = NULL;
+	AUTO_FREE char *text = NULL;
+	uint64_t changes;
+	int r;
+
+	LOCK_SCOPE(&u->file_lock);
+	if (u->saved >= change)
+		return;
+	all = copy(u, &changes);
+	text = all ? json_dumps(all, JSON_COMPACT) : NULL;
+	r = text ? io_replace_file(u->dirfd, FILE_NAME, text, strlen(text), 0600) : -ENOMEM;
 	if (r)
 		log_warn("which volumes are mounted cannot be written: %s", err_name(-r));
+	else
+		u->saved = changes;
 }
 
 int uses_open(const char *store_dir, struct uses **ret, struct err *err)
@@ -143,6 +164,7 @@ int uses_open(const char *store_dir, struct uses **ret, struct err *err)
 	if (!u)
 		return err_set(err, ENOMEM, "out of memory");
 	(void)pthread_mutex_init(&u->lock, NULL);
+	(void)pthread_mutex_init(&u->file_lock, NULL);
 	read_boot_id(u->boot);
 	u->dirfd = open(store_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = u->dirfd < 0 ? -errno : load(u);
@@ -161,11 +183,12 @@ void uses_free(struct uses *u)
 	if (u->dirfd >= 0)
 		(void)close(u->dirfd);
 	(void)pthread_mutex_destroy(&u->lock);
+	(void)pthread_mutex_destroy(&u->file_lock);
 	free(u->v);
 	free(u);
 }
 
-int uses_add(struct uses *u, int64_t volume, const char *id)
+static int add(struct uses *u, int64_t volume, const char *id, uint64_t *ret_change)
 {
 	struct use *use;
 	int r = 0;
@@ -177,11 +200,21 @@ int uses_add(struct uses *u, int64_t volume, const char *id)
 	else
 		r = append(u, volume, id, 1);
 	if (!r)
-		save(u);
+		*ret_change = ++u->changes;
 	return r;
 }
 
-int uses_drop(struct uses *u, int64_t volume, const char *id)
+int uses_add(struct uses *u, int64_t volume, const char *id)
+{
+	uint64_t change;
+	int r = add(u, volume, id, &change);
+
+	if (!r)
+		save(u, change);
+	return r;
+}
+
+static int drop(struct uses *u, int64_t volume, const char *id, uint64_t *ret_change)
 {
 	struct use *use;
 
@@ -191,11 +224,22 @@ int uses_drop(struct uses *u, int64_t volume, const char *id)
 		return -ENOENT;
 	if (!--use->count)
 		*use = u->v[--u->n];
-	save(u);
+	*ret_change = ++u->changes;
 	return 0;
 }
 
-void uses_forget(struct uses *u, int64_t volume)
+int uses_drop(struct uses *u, int64_t volume, const char *id)
+{
+	uint64_t change;
+	int r = drop(u, volume, id, &change);
+
+	if (!r)
+		save(u, change);
+	return r;
+}
+
+/* The number of the change, 0: there was nothing to forget. */
+static uint64_t forget(struct uses *u, int64_t volume)
 {
 	size_t i = 0, before;
 
@@ -206,8 +250,12 @@ void uses_forget(struct uses *u, int64_t volume)
 			u->v[i] = u->v[--u->n];
 		else
 			i++;
-	if (u->n != before)
-		save(u);
+	return u->n != before ? ++u->changes : 0;
+}
+
+void uses_forget(struct uses *u, int64_t volume)
+{
+	save(u, forget(u, volume));
 }
 
 int uses_list(struct uses *u, int64_t volume, struct use **ret, size_t *ret_n)

@@ -394,6 +394,7 @@ static struct store *store_new(const char *dir, const struct store_options *opts
 int store_open(const char *dir, const struct store_options *opts, struct store **ret, struct err *err)
 {
 	struct store *s = store_new(dir, opts);
+	bool told = false;
 	int r = 0;
 
 	if (!s)
@@ -407,6 +408,10 @@ int store_open(const char *dir, const struct store_options *opts, struct store *
 	r = take_lock(s, err);
 	if (!r)
 		r = open_parts(s, opts, err);
+	if (!r && opts->recovered) {
+		r = opts->recovered(opts->recovered_arg, s, err);
+		told = !r;
+	}
 	if (!r)
 		r = finish_leftovers(s);
 	if (!r && !(s->flags & STORE_NO_THREADS))
@@ -416,6 +421,8 @@ int store_open(const char *dir, const struct store_options *opts, struct store *
 	*ret = s;
 	return 0;
 fail:
+	if (told)
+		(void)opts->recovered(opts->recovered_arg, NULL, err);
 	if (err && !err->code)
 		err_set(err, -r, "opening the store %s failed: %s", dir, err_name(-r));
 	store_abandon(s);

@@ -44,6 +44,11 @@ struct store_options {
 	struct op_done *done;   /* the earlier daemon's, with ring_fd: opening clears those that never came to be */
 	size_t done_n;
 	int owner_pid;          /* who is named as the store's holder; 0: this process */
+	/* Called, unless NULL, once everything acknowledged is known, with the store: it may be read by other threads from then on,
+	 * though opening goes on for as long as a disk takes. Not 0 fails the opening. When that fails later on, called again with
+	 * NULL, and no thread may be at work with the store when it returns. */
+	int (*recovered)(void *arg, struct store *s, struct err *err);
+	void *recovered_arg;
 	/* For tests, so that what is rare happens often. 0: as limits.h says. */
 	uint64_t journal_size; /* of a segment, when the store is opened for the first time */
 	uint64_t pack_size, wal_size;

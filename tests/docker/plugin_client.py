@@ -1,48 +1,14 @@
 #!/usr/bin/env python3
 """Drives the volume plugin over its socket as no well-behaved engine would. plugin_client.py SOCKET MOUNT; prints ok lines."""
-import http.client
-import json
 import os
 import random
-import socket
 import sys
 import threading
 
-SOCKET, MOUNT = sys.argv[1], sys.argv[2]
+from plugin_wire import Connection, call, send
+
+MOUNT = sys.argv[2]
 failed = 0
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self):
-        super().__init__("", timeout=60)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(60)
-        self.sock.connect(SOCKET)
-
-
-def send(path, body, connection=None):
-    """The answer as a dict, or None when the connection was closed without one."""
-    c = connection or Connection()
-    data = body if isinstance(body, (bytes, str)) else json.dumps(body) + "\n"
-    try:
-        c.putrequest("POST", "/" + path, skip_host=True)
-        c.putheader("Host", "")
-        c.putheader("Accept", "application/vnd.docker.plugins.v1.2+json")
-        data = data.encode() if isinstance(data, str) else data
-        c.putheader("Content-Length", str(len(data)))
-        c.endheaders(data)
-        return json.loads(c.getresponse().read())
-    except (http.client.RemoteDisconnected, ConnectionError):
-        return None
-    finally:
-        if not connection:
-            c.close()
-
-
-def call(verb, connection=None, **body):
-    return send("VolumeDriver." + verb, body, connection)
 
 
 def check(what, good, *details):

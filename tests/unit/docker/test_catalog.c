@@ -16,8 +16,9 @@
 
 struct fixture {
 	char dir[64];
-	struct daemon d;
+	struct store *store;
 	struct catalog *c;
+	_Atomic bool enough;
 };
 
 static void create(struct fixture *f, const char *name)
@@ -25,7 +26,7 @@ static void create(struct fixture *f, const char *name)
 	struct volume_info v;
 	struct err err = {0};
 
-	if (volume_create(f->d.store, name, NULL, &v, &err))
+	if (volume_create(f->store, name, NULL, &v, &err))
 		fail_msg("%s", err.text);
 }
 
@@ -40,7 +41,7 @@ static void attach(struct fixture *f)
 {
 	struct err err = {0};
 
-	assert_int_equal(catalog_attach(f->c, &f->d, &err), 0);
+	assert_int_equal(catalog_attach(f->c, f->store, &err), 0);
 }
 
 static int setup(void **state)
@@ -54,7 +55,7 @@ static int setup(void **state)
 	o.ring_size = 8 * MIB;
 	strcpy(f->dir, "/var/tmp/varve-unit-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	if (store_init(f->dir, &err) || store_open(f->dir, &o, &f->d.store, &err))
+	if (store_init(f->dir, &err) || store_open(f->dir, &o, &f->store, &err))
 		fail_msg("%s", err.text);
 	begin_catalog(f);
 	*state = f;
@@ -68,7 +69,7 @@ static int teardown(void **state)
 	struct err err = {0};
 
 	catalog_free(f->c);
-	assert_int_equal(store_close(f->d.store, &err), 0);
+	assert_int_equal(store_close(f->store, &err), 0);
 	(void)snprintf(command, sizeof command, "rm -rf %s", f->dir);
 	assert_int_equal(system(command), 0);
 	free(f);
@@ -89,10 +90,10 @@ static void test_names(void **state)
 	assert_int_equal(catalog_get(f->c, "two", false, &e), -ENOENT);
 	create(f, "two");
 	assert_int_equal(catalog_get(f->c, "two", false, &e), 0);
-	assert_int_equal(volume_rename(f->d.store, "two", "three", &err), 0);
+	assert_int_equal(volume_rename(f->store, "two", "three", &err), 0);
 	assert_int_equal(catalog_get(f->c, "two", false, &e), -ENOENT);
 	assert_int_equal(catalog_get(f->c, "three", false, &e), 0);
-	assert_int_equal(volume_remove(f->d.store, "three", 0, &err), 0);
+	assert_int_equal(volume_remove(f->store, "three", 0, &err), 0);
 	assert_int_equal(catalog_get(f->c, "three", false, &e), -ENOENT);
 }
 
@@ -106,14 +107,14 @@ static void test_busy_store(void **state)
 	create(f, "one");
 	attach(f);
 	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
-	LOCK_SCOPE(&f->d.store->lock);
+	LOCK_SCOPE(&f->store->lock);
 	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
 	assert_int_equal(catalog_get(f->c, "two", false, &e), -ENOENT);
 	assert_int_equal(catalog_list(f->c, &list, &n), 0);
 	assert_int_equal(n, 1);
 	free(list);
 	/* Something is changing the volumes while it has the lock: what is known stays known. */
-	numbers_changed(f->d.store);
+	numbers_changed(f->store);
 	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
 }
 
@@ -141,6 +142,51 @@ static void test_before_the_store_is_open(void **state)
 	/* What it does not know may be there all the same: it does not say that it is not. */
 	catalog_stop(f->c);
 	assert_int_equal(catalog_get(f->c, "two", false, &e), -EAGAIN);
+}
+
+static void *change_all_the_time(void *arg)
+{
+	struct fixture *f = arg;
+
+	while (!f->enough) {
+		LOCK_SCOPE(&f->store->lock);
+		numbers_changed(f->store);
+	}
+	return NULL;
+}
+
+/* What was read since it was asked for is good enough, though the volumes have changed again. */
+static void test_absent_while_others_change(void **state)
+{
+	struct fixture *f = *state;
+	struct catalog_entry e;
+	pthread_t thread;
+	int i;
+
+	attach(f);
+	assert_int_equal(pthread_create(&thread, NULL, change_all_the_time, f), 0);
+	for (i = 0; i < 10; i++)
+		assert_int_equal(catalog_get(f->c, "none", false, &e), -ENOENT);
+	f->enough = true;
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void test_sealed(void **state)
+{
+	struct fixture *f = *state;
+	struct volume_brief *list;
+	struct catalog_entry e;
+	size_t n;
+
+	attach(f);
+	create(f, "one");
+	catalog_seal(f->c);
+	LOCK_SCOPE(&f->store->lock);
+	assert_int_equal(catalog_get(f->c, "one", true, &e), 0);
+	assert_int_equal(catalog_get(f->c, "two", true, &e), -ENOENT);
+	assert_int_equal(catalog_list(f->c, &list, &n), 0);
+	assert_int_equal(n, 1);
+	free(list);
 }
 
 static void test_damaged_file(void **state)
@@ -173,6 +219,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy_store, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_before_the_store_is_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_absent_while_others_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sealed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_file, setup, teardown),
 	};
 

@@ -12,9 +12,12 @@
 #include "fs/uses.h"
 #include "store/base/io.h"
 
+#define HANGS_AFTER_S 30 /* a look that waits never ends: the alarm ends the test */
+
 struct fixture {
 	char dir[64], path[128];
 	struct uses *u;
+	unsigned seen;
 };
 
 static void reopen(struct fixture *f)
@@ -160,6 +163,35 @@ static void test_full_disk(void **state)
 	assert_int_equal(uses_count(f->u, 7), 1);
 }
 
+static int look(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len, off_t off)
+{
+	struct fixture *f = arg;
+
+	(void)cls;
+	(void)op;
+	(void)path;
+	(void)fd;
+	(void)data;
+	(void)len;
+	(void)off;
+	f->seen = uses_count(f->u, 7);
+	return 0;
+}
+
+/* However long the disk takes to write it down. */
+static void test_a_look_does_not_wait(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)alarm(HANGS_AFTER_S);
+	io_set_hook(look, f);
+	assert_int_equal(uses_add(f->u, 7, "a"), 0);
+	assert_int_equal(f->seen, 1);
+	assert_int_equal(uses_drop(f->u, 7, "a"), 0);
+	assert_int_equal(f->seen, 0);
+	(void)alarm(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +200,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_of_this_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_look_does_not_wait, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,12 +398,102 @@ static void test_cut_that_loses_chunks_then_power(void **state)
 	cut_that_loses_chunks(*state, true);
 }
 
+static void test_open_writers(void **state)
+{
+	struct store_fixture *f = *state;
+	uint64_t a = fixture_file(f, f->vol.root_node, "a", 1, 10), b = fixture_file(f, f->vol.root_node, "b", 1, 10);
+	struct volume_info w, *list;
+	struct err err = {0};
+	size_t n;
+
+	assert_int_equal(volume_create(f->s, "w", NULL, &w, &err), 0);
+	assert_int_equal(file_open(f->s, NULL, a, FILE_OPEN_WRITE, 1), 0);
+	assert_int_equal(file_open(f->s, NULL, b, FILE_OPEN_WRITE, 1), 0);
+	assert_int_equal(file_open(f->s, NULL, fixture_file(f, w.root_node, "c", 1, 10), FILE_OPEN_WRITE, 1), 0);
+	assert_int_equal(volume_list(f->s, &list, &n, &err), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(list[0].open_writers, 2);
+	assert_int_equal(list[1].open_writers, 1);
+	free(list);
+	file_release(f->s, a, FILE_OPEN_WRITE);
+	assert_int_equal(volume_get(f->s, "v", &w, &err), 0);
+	assert_int_equal(w.open_writers, 1);
+}
+
+struct told {
+	struct store *s; /* NULL: not, or not any more */
+	unsigned calls;
+	size_t volumes;
+	int answer;
+};
+
+static int on_recovered(void *arg, struct store *s, struct err *err)
+{
+	struct told *t = arg;
+	struct volume_brief *list;
+
+	t->s = s;
+	t->calls++;
+	if (!s)
+		return 0;
+	assert_int_equal(volume_briefs(s, &list, &t->volumes, err), 0);
+	free(list);
+	return t->answer ? err_set(err, t->answer, "not wanted") : 0;
+}
+
+static int no_sync(void *arg, enum io_class cls, enum io_op op, const char *path, int fd, const void *data, size_t *len, off_t off)
+{
+	const struct told *t = arg;
+
+	(void)cls;
+	(void)path;
+	(void)fd;
+	(void)data;
+	(void)len;
+	(void)off;
+	return t->calls && op == IO_SYNC ? -EIO : 0;
+}
+
+/* What was acknowledged can be read before the disk has it, and is taken back when the disk will not have it. */
+static void test_told_when_recovered(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_options o = STORE_OPTIONS_DEFAULT;
+	struct told t = {0};
+	struct err err = {0};
+	int fd = dup(store_ring_fd(f->s));
+
+	store_abandon(f->s);
+	o.flags = STORE_NO_THREADS;
+	o.ring_fd = fd;
+	o.recovered = on_recovered;
+	o.recovered_arg = &t;
+	t.answer = EINTR;
+	assert_int_equal(store_open(f->dir, &o, &f->s, &err), -EINTR);
+	assert_string_equal(err.text, "not wanted");
+	assert_int_equal(t.calls, 1);
+	t = (struct told){0};
+	io_set_hook(no_sync, &t);
+	assert_true(store_open(f->dir, &o, &f->s, NULL) < 0);
+	io_set_hook(NULL, NULL);
+	assert_int_equal(t.calls, 2);
+	assert_null(t.s);
+	t = (struct told){0};
+	assert_int_equal(store_open(f->dir, &o, &f->s, &err), 0);
+	close(fd);
+	assert_ptr_equal(t.s, f->s);
+	assert_int_equal(t.volumes, 1);
+	assert_int_equal(t.calls, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_read_back, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_clean_reopen, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_daemon_dies, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_open_writers, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_told_when_recovered, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_done_is_noted, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_closing_what_was_opened_before, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_machine_dies, store_fixture_setup, store_fixture_teardown),
