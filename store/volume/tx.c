@@ -10,6 +10,7 @@
 #include "store/volume/store_internal.h"
 
 #define TX_RECORD_ROOM (256 * KIB)
+#define TIGHT_MIN (MIB) /* less in the ring than this fits into what is kept free anyway */
 #define REAPPLY_PAUSE_US 100000 /* between tries to bring rows back, which cost as much as there is in the ring */
 
 int64_t now_ns(void)
@@ -57,6 +58,36 @@ static int wait_for_room(struct store *s)
 	return 0;
 }
 
+/* What was accepted and is not in packs yet has not taken its room on the host: together they would find none, and then nothing
+ * could be committed, not even what a purge frees. So near the end of the host filesystem what is buffered goes first. */
+static bool host_is_tight(struct store *s, int64_t more_bytes)
+{
+	int64_t pending = (int64_t)(ring_size(s->ring) - ring_free_space(s->ring));
+
+	if (pending < (int64_t)TIGHT_MIN || !host_is_low(s, pending + more_bytes))
+		return false;
+	s->host_free_at = 0; /* what was accepted since it was asked for is in both */
+	return host_is_low(s, pending + more_bytes);
+}
+
+/* 1: there is room. 0: there may be, after what was waited for. -EAGAIN: with TX_NOWAIT. Lock held; given up while waiting. */
+static int look_for_room(struct store *s, unsigned flags, size_t data_len)
+{
+	bool low = (flags & TX_GROWS) && s->trash.oldest && host_is_low(s, (int64_t)data_len);
+
+	if (!low && ring_has_room(s, flags, data_len) && (!data_len || !host_is_tight(s, (int64_t)data_len)))
+		return 1;
+	if (flags & TX_NOWAIT) {
+		if (!low)
+			commit_kick(s);
+		return -EAGAIN;
+	}
+	if (!low)
+		return wait_for_room(s);
+	trash_make_room(s, (int64_t)data_len);
+	return 0;
+}
+
 int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_len, struct tx *tx)
 {
 	bool locked = flags & TX_LOCKED;
@@ -69,24 +100,11 @@ int tx_begin(struct store *s, const struct op *op, unsigned flags, size_t data_l
 			(void)pthread_cond_wait(&s->space_cond, &s->lock);
 			continue;
 		}
-		if ((flags & TX_GROWS) && s->trash.oldest && host_is_low(s, (int64_t)data_len)) {
-			if (flags & TX_NOWAIT) {
-				ret = -EAGAIN;
-				goto fail;
-			}
-			trash_make_room(s, (int64_t)data_len);
-			continue;
-		}
-		if (ring_has_room(s, flags, data_len))
+		ret = look_for_room(s, flags, data_len);
+		if (ret < 0)
+			goto fail;
+		if (ret > 0)
 			break;
-		if (flags & TX_NOWAIT) {
-			commit_kick(s);
-			ret = -EAGAIN;
-			goto fail;
-		}
-		ret = wait_for_room(s);
-		if (ret)
-			goto fail;
 	}
 	ret = (s->flags & STORE_READONLY) && !s->recovering ? -EROFS : rows_ready(s);
 	if (ret)
