@@ -73,7 +73,9 @@ static bool host_is_tight(struct store *s, int64_t more_bytes)
 /* 1: there is room. 0: there may be, after what was waited for. -EAGAIN: with TX_NOWAIT. Lock held; given up while waiting. */
 static int look_for_room(struct store *s, unsigned flags, size_t data_len)
 {
-	bool low = (flags & TX_GROWS) && s->trash.oldest && host_is_low(s, (int64_t)data_len);
+	/* the room of the last volume is only there when making it has ended */
+	bool trash = s->trash.oldest || s->trash.making_room;
+	bool low = (flags & TX_GROWS) && trash && host_is_low(s, (int64_t)data_len);
 
 	if (!low && ring_has_room(s, flags, data_len) && (!data_len || !host_is_tight(s, (int64_t)data_len)))
 		return 1;
