@@ -112,7 +112,9 @@ static void watch_begin(struct work *w, struct job *job)
 	w->job = job;
 	(void)pthread_mutex_init(&w->lock, NULL);
 	(void)pthread_cond_init(&w->cond, NULL);
-	w->ended = pthread_create(&w->watcher, NULL, watch, w) != 0;
+	w->ended = false;
+	if (pthread_create(&w->watcher, NULL, watch, w))
+		w->ended = true;
 }
 
 static void watch_end(struct work *w)
