@@ -66,7 +66,7 @@ static void test_random_bytes(void **state)
 	srandom(2);
 	for (int i = 0; i < 50000; i++) {
 		size_t n = (size_t)random() % 160;
-		uint8_t *p = malloc(n ? n : 1);
+		uint8_t *p = calloc(1, n ? n : 1);
 		struct segment_use use;
 		struct batch_info info;
 		uint64_t num;
