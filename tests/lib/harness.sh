@@ -32,9 +32,10 @@ export VARVE_DOCKER=${VARVE_DOCKER:-none}
 PIDFILE=$WORK/varved.pid
 LOG=$WORK/varved.log
 # Where a build with sanitizers writes what it finds, whichever process finds it; whoever it runs as may write there.
-REPORTS=$WORK/reports
+export REPORTS=$WORK/reports
 mkdir -m 1777 "$REPORTS"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:log_path=$REPORTS/asan${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+export TSAN_OPTIONS=second_deadlock_stack=1:log_path=$REPORTS/tsan${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 export UBSAN_OPTIONS=print_stacktrace=1:log_path=$REPORTS/ubsan${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 FAILED=0
 HARNESS_PIDS=()
@@ -96,8 +97,13 @@ end_pid() {
 	kill "-$sig" "$pid" 2>/dev/null || return 0
 	for i in $(seq 600); do
 		kill -0 "$pid" 2>/dev/null || return 0
-		# A child of this shell stays a zombie until it is waited for.
-		[ "$(ps -o stat= -p "$pid" 2>/dev/null | cut -c1)" = Z ] && { wait "$pid" 2>/dev/null; return 0; }
+		case $(ps -o stat= -p "$pid" 2>/dev/null) in
+		Z*l*) ;; # the first thread has ended, others still hold what the process has open
+		Z*) # a child of this shell stays a zombie until it is waited for
+			wait "$pid" 2>/dev/null
+			return 0
+			;;
+		esac
 		sleep 0.1
 	done
 	return 1
@@ -181,6 +187,8 @@ harness_exit() {
 		eval "${HARNESS_CLEANUPS[i]}"
 	done
 	for pid in "${HARNESS_PIDS[@]}"; do
+		# Once waited for, its number may have become that of anybody's process.
+		[ "$(ps -o ppid= -p "$pid")" -eq $$ ] 2>/dev/null || continue
 		end_pid "$pid" TERM || end_pid "$pid" KILL
 	done
 	cd / || true
