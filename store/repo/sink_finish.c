@@ -105,7 +105,7 @@ int sink_finish(struct sink *k, const char *snapshot, int64_t created, const str
 			   .ret = ret,
 			   .err = err};
 	struct cut_times times;
-	int bad = instant_run(k->s, finish_in, &f, &times);
+	int bad = instant_run(k->s, finish_in, NULL, &f, &times);
 
 	if (bad)
 		return err && !err->code ? err_set(err, -bad, "putting the snapshot in its place: %s", err_name(-bad)) : bad;

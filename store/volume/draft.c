@@ -98,7 +98,7 @@ int draft_of_view(struct store *s, const char *volume, const char *snapshot, str
 			r = tx_end(&tx, r);
 		}
 	} else {
-		r = instant_run(s, of_view_in, &o, &unused);
+		r = instant_run(s, of_view_in, NULL, &o, &unused);
 	}
 	return r && err && !err->code ? err_set(err, -r, "looking at '%s' failed: %s", volume, err_name(-r)) : r;
 }
@@ -286,12 +286,19 @@ static int publish_in(struct tx *tx, void *arg)
 	return r;
 }
 
+static int publish_after(struct tx *tx, void *arg)
+{
+	const struct publish *p = arg;
+
+	return p->draft->target ? automatic_expire(tx, p->draft->target) : 0;
+}
+
 int draft_publish(struct store *s, const struct draft *d, char ret_saved[VOLUME_NAME_MAX + 1], struct volume_info *ret,
 		  struct err *err)
 {
 	struct publish p = {.draft = d, .err = err};
 	struct cut_times unused;
-	int r = instant_run(s, publish_in, &p, &unused);
+	int r = instant_run(s, publish_in, publish_after, &p, &unused);
 
 	if (r)
 		return err && !err->code ? err_set(err, -r, "the volume '%s' could not be put in place: %s", d->name,

@@ -44,7 +44,24 @@ static int cut(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg)
 	return ret;
 }
 
-int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg, struct cut_times *times)
+/* TX_DRAIN: nothing may wait for a commit under drain_lock. */
+static void after_cut(struct store *s, int (*after)(struct tx *tx, void *arg), void *arg)
+{
+	struct tx tx;
+	int ret;
+
+	(void)pthread_mutex_lock(&s->lock);
+	ret = tx_begin(s, NULL, TX_LOCKED | TX_DRAIN, 0, &tx);
+	if (!ret)
+		ret = tx_end(&tx, after(&tx, arg));
+	numbers_changed(s);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (ret)
+		log_warn("old automatic snapshots stay until the next one is made: %s", err_name(-ret));
+}
+
+int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), int (*after)(struct tx *tx, void *arg), void *arg,
+		struct cut_times *times)
 {
 	uint64_t start = mono_us(), held, let_go;
 	int ret, sync_ret = 0;
@@ -65,6 +82,8 @@ int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg,
 	(void)pthread_mutex_unlock(&s->lock);
 
 	sync_ret = drain_settle_cut(s);
+	if (!ret && !sync_ret && after)
+		after_cut(s, after, arg);
 	if (!ret)
 		ret = sync_ret ? sync_ret : commit_with_drain_lock(s);
 	*times = (struct cut_times){held - start, let_go - held, mono_us() - let_go};

@@ -10,6 +10,7 @@
 struct rollback {
 	const char *volume, *name;
 	bool live;
+	int64_t volume_id;
 	char saved[VOLUME_NAME_MAX + 1];
 	int64_t branch; /* the new head */
 	struct err *err;
@@ -22,16 +23,6 @@ static int retire_head(struct tx *tx, struct volume_row *vol, struct branch *old
 	int r = number_put(m, &(struct number_row){vol->head_number, NUMBER_HEAD, vol->id, old->id, epoch});
 
 	return r ? r : branch_set_head(m, old, false);
-}
-
-static int expire_automatic(struct tx *tx, int64_t volume)
-{
-	struct snapshot_row oldest;
-	int r = snapshot_surplus(tx->s->meta, volume, AUTO_SNAPSHOTS_KEPT, &oldest);
-
-	if (r)
-		return r == -ENOENT ? 0 : r;
-	return snapshot_drop(tx, &oldest);
 }
 
 static int switch_head(struct tx *tx, struct volume_row *vol, struct branch *b, int64_t epoch)
@@ -63,7 +54,20 @@ int head_replace(struct tx *tx, struct volume_row *vol, struct branch *b, int64_
 	r = snapshot_insert(tx, vol, ret_saved, SNAPSHOT_AUTO, epoch, &saved);
 	if (!r)
 		r = switch_head(tx, vol, b, epoch);
-	return r ? r : expire_automatic(tx, vol->id);
+	return r;
+}
+
+int automatic_expire(struct tx *tx, int64_t volume)
+{
+	struct snapshot_row oldest;
+	int r;
+
+	while (!(r = snapshot_surplus(tx->s->meta, volume, AUTO_SNAPSHOTS_KEPT, &oldest))) {
+		r = snapshot_drop(tx, &oldest);
+		if (r)
+			return r;
+	}
+	return r == -ENOENT ? 0 : r;
 }
 
 static int rollback_volume(struct tx *tx, struct rollback *rb, struct volume_row *vol)
@@ -90,9 +94,17 @@ static int rollback_in(struct tx *tx, void *arg)
 
 	if (r)
 		return r;
+	rb->volume_id = vol.id;
 	r = rollback_volume(tx, rb, &vol);
 	volume_row_free(&vol);
 	return r;
+}
+
+static int rollback_after(struct tx *tx, void *arg)
+{
+	const struct rollback *rb = arg;
+
+	return automatic_expire(tx, rb->volume_id);
 }
 
 int snapshot_rollback(struct store *s, const char *volume, const char *name, bool live, char ret_saved[VOLUME_NAME_MAX + 1],
@@ -100,7 +112,7 @@ int snapshot_rollback(struct store *s, const char *volume, const char *name, boo
 {
 	struct rollback rb = {.volume = volume, .name = name, .live = live, .err = err};
 	struct cut_times unused;
-	int r = instant_run(s, rollback_in, &rb, times ? times : &unused);
+	int r = instant_run(s, rollback_in, rollback_after, &rb, times ? times : &unused);
 
 	if (r)
 		return err && !err->code ? err_set(err, -r, "rolling '%s' back failed: %s", volume, err_name(-r)) : r;
@@ -185,7 +197,7 @@ int snapshot_clone(struct store *s, const char *volume, const char *snapshot, co
 		r = err_set(err, EINVAL, "a clone lies in the store: it cannot have a type");
 	if (r)
 		return r;
-	r = instant_run(s, clone_in, &c, times ? times : &unused);
+	r = instant_run(s, clone_in, NULL, &c, times ? times : &unused);
 	if (r)
 		return err && !err->code ? err_set(err, -r, "cloning '%s' failed: %s", volume, err_name(-r)) : r;
 	if (!orphans_free(s, c.branch, true) && !volume_get(s, new_name, &smaller, NULL) && smaller.id == ret->id)

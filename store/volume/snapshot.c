@@ -143,7 +143,7 @@ int snapshot_create(struct store *s, struct snapshot_name *names, size_t n, stru
 	}
 	if (r)
 		return r;
-	r = instant_run(s, create_in, &c, times ? times : &unused);
+	r = instant_run(s, create_in, NULL, &c, times ? times : &unused);
 	if (!r)
 		stats_add(&s->stats.snapshots, n);
 	return r && err && !err->code ? err_set(err, -r, "taking the snapshot failed: %s", err_name(-r)) : r;

@@ -324,8 +324,10 @@ int drafts_drop(struct store *s);
 
 /* --- instants (instant.c) --- */
 
-/* Drains, then runs fn inside one transaction with operations held back; makes it durable after. */
-int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), void *arg, struct cut_times *times);
+/* Drains, then runs fn inside one transaction with operations held back, then `after` (may be NULL), for what need not be of that instant,
+ * in another with nothing held back, and makes both durable. A failure of `after` is logged and no failure of the cut. */
+int instant_run(struct store *s, int (*fn)(struct tx *tx, void *arg), int (*after)(struct tx *tx, void *arg), void *arg,
+		struct cut_times *times);
 
 /* --- maintenance --- */
 /* A slice of compaction; maintain_lock held, no other. *ret_more is set when there may be more. */

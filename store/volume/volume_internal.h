@@ -32,9 +32,11 @@ int snapshot_insert(struct tx *tx, const struct volume_row *vol, const char *nam
 /* A new branch that begins from a snapshot, or (snapshot "") from the present state, whose epoch ends there; in a transaction. */
 int branch_from_view(struct tx *tx, const struct volume_row *vol, const char *snapshot, struct branch **ret, struct err *err);
 /* Another branch becomes what the volume shows; what it showed up to `epoch`, which has just been ended, is kept as an automatic
- * snapshot named PREFIX and the time. *vol is put; in a transaction. */
+ * snapshot named PREFIX and the time. *vol is put; in a transaction, whose caller sees to automatic_expire after. */
 int head_replace(struct tx *tx, struct volume_row *vol, struct branch *b, int64_t epoch, const char *prefix,
 		 char ret_saved[VOLUME_NAME_MAX + 1]);
+/* Drops the oldest automatic snapshots of a volume, held ones aside, that are more than are kept; in a transaction. */
+int automatic_expire(struct tx *tx, int64_t volume);
 /* -EBUSY while files of the volume are open for writing. */
 int volume_check_unused(struct store *s, const struct volume_row *vol, const char *hint, struct err *err);
 int volume_open_writers(struct store *s, int64_t volume_id, unsigned *ret);

@@ -151,19 +151,27 @@ static void keep_old_head(struct run *r, const struct mvolume *v, const char *sa
 	(void)snprintf(h->saved, sizeof h->saved, "%s", saved);
 }
 
-static void expire_automatic(struct run *r, struct mvolume *v)
+/* The number of automatic snapshots that are not held, and the oldest of them. */
+static size_t count_automatic(const struct mvolume *v, size_t *ret_oldest)
 {
-	size_t n = 0, oldest = 0;
+	size_t n = 0;
 
 	for (size_t i = v->nsnaps; i-- > 0;)
 		if (v->snaps[i]->automatic && !v->snaps[i]->held) {
-			oldest = i;
+			*ret_oldest = i;
 			n++;
 		}
-	if (n <= AUTOMATIC_KEPT)
-		return;
-	opens_drop_heads(r, v->id, v->snaps[oldest]->name);
-	mvolume_remove_snapshot(v, oldest);
+	return n;
+}
+
+static void expire_automatic(struct run *r, struct mvolume *v)
+{
+	size_t oldest;
+
+	while (count_automatic(v, &oldest) > AUTOMATIC_KEPT) {
+		opens_drop_heads(r, v->id, v->snaps[oldest]->name);
+		mvolume_remove_snapshot(v, oldest);
+	}
 }
 
 static void rollback_in_model(struct run *r, int vi, size_t si, const char *saved)

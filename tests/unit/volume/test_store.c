@@ -1,5 +1,6 @@
 /* The engine end to end, on a real directory: what is written is read back live, after a commit, after both kinds of crash, from
  * snapshots and clones, and after a rollback. */
+#include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "tests/unit/volume/store_fixture.h"
 
@@ -205,6 +206,44 @@ static void test_snapshot_rollback_clone(void **state)
 	assert_int_equal(store_commit(f->s), 0);
 	store_fixture_open((store_abandon(f->s), f), -1);
 	expect_content(f, find(f, "v", "b", NULL), 12, 1000);
+}
+
+static size_t automatic_unheld(struct store_fixture *f)
+{
+	AUTO_FREE struct snapshot_info *list = NULL;
+	struct err err = {0};
+	size_t i, n, count = 0;
+
+	assert_int_equal(snapshot_list(f->s, "v", &list, &n, &err), 0);
+	for (i = 0; i < n; i++)
+		count += list[i].automatic && !list[i].held;
+	return count;
+}
+
+/* Sixteen are kept beside those that are held, also when some are let go of later, and a daemon that dies changes nothing. */
+static void test_automatic_snapshots_are_bounded(void **state)
+{
+	struct store_fixture *f = *state;
+	struct snapshot_name name = {"v", "s1"};
+	char first[2][VOLUME_NAME_MAX + 1], saved[VOLUME_NAME_MAX + 1];
+	struct err err = {0};
+	int i;
+
+	assert_int_equal(snapshot_create(f->s, &name, 1, NULL, NULL, &err), 0);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(snapshot_rollback(f->s, "v", "s1", false, first[i], NULL, &err), 0);
+		assert_int_equal(snapshot_hold(f->s, "v", first[i], true, &err), 0);
+	}
+	for (i = 0; i < 17; i++)
+		assert_int_equal(snapshot_rollback(f->s, "v", "s1", false, saved, NULL, &err), 0);
+	assert_int_equal(automatic_unheld(f), 16);
+	for (i = 0; i < 2; i++)
+		assert_int_equal(snapshot_hold(f->s, "v", first[i], false, &err), 0);
+	assert_int_equal(automatic_unheld(f), 18);
+	assert_int_equal(snapshot_rollback(f->s, "v", "s1", false, saved, NULL, &err), 0);
+	assert_int_equal(automatic_unheld(f), 16);
+	store_fixture_crash(f);
+	assert_int_equal(automatic_unheld(f), 16);
 }
 
 static void test_unknown_names(void **state)
@@ -499,6 +538,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_machine_dies, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_replaced_by_rename, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot_rollback_clone, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_automatic_snapshots_are_bounded, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_names, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_removed_space_comes_back, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_quota, store_fixture_setup, store_fixture_teardown),
