@@ -66,22 +66,7 @@ static int dir_get(struct backend *b, const char *key, uint64_t off, size_t len,
 	return 0;
 }
 
-/* The folders above a key. */
-static int make_folders(int fd, const char *key)
-{
-	char path[BACKEND_KEY_MAX + 1];
-	bool made = false;
-
-	for (const char *slash = strchr(key, '/'); slash; slash = strchr(slash + 1, '/')) {
-		(void)snprintf(path, sizeof path, "%.*s", (int)(slash - key), key);
-		if (!mkdirat(fd, path, 0700))
-			made = true;
-		else if (errno != EEXIST)
-			return -errno;
-	}
-	return made ? io_fsync_dir(IO_SMALL, fd) : 0;
-}
-
+/* The folder that a key is in. */
 static int sync_folder(int fd, const char *key)
 {
 	char path[BACKEND_KEY_MAX + 1];
@@ -92,6 +77,22 @@ static int sync_folder(int fd, const char *key)
 	(void)snprintf(path, sizeof path, "%.*s", slash ? (int)(slash - key) : 1, slash ? key : ".");
 	r = io_open(IO_SMALL, fd, path, O_RDONLY | O_DIRECTORY, 0, &dir);
 	return r ? r : io_fsync_dir(IO_SMALL, dir);
+}
+
+/* The folders above a key; each that was not there is durable after. */
+static int make_folders(int fd, const char *key)
+{
+	char path[BACKEND_KEY_MAX + 1];
+	int r = 0;
+
+	for (const char *slash = strchr(key, '/'); slash && !r; slash = strchr(slash + 1, '/')) {
+		(void)snprintf(path, sizeof path, "%.*s", (int)(slash - key), key);
+		if (!mkdirat(fd, path, 0700))
+			r = sync_folder(fd, path);
+		else if (errno != EEXIST)
+			r = -errno;
+	}
+	return r;
 }
 
 static int write_object(struct dir_backend *d, const char *tmp, const char *key, const void *data, size_t len)
