@@ -155,7 +155,7 @@ int chunk_store_read_with(struct chunk_store *cs, struct compress_ctx *ctx, cons
 	return ret;
 }
 
-int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *out, bool nowait)
+static int read_chunk(struct chunk_store *cs, const struct chunk_loc *loc, void *out, void *stored, bool nowait)
 {
 	struct compress_ctx *ctx = NULL;
 	int ret;
@@ -166,8 +166,20 @@ int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *
 			return ret;
 	}
 	ret = chunk_store_read_with(cs, ctx, loc, out, nowait);
+	if (!ret && ctx && stored)
+		memcpy(stored, compress_scratch(ctx), loc->stored_len);
 	compress_pool_put(cs->pool, ctx);
 	return ret;
+}
+
+int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *out, bool nowait)
+{
+	return read_chunk(cs, loc, out, NULL, nowait);
+}
+
+int chunk_store_read_both(struct chunk_store *cs, const struct chunk_loc *loc, void *out, void *stored)
+{
+	return read_chunk(cs, loc, out, stored, false);
 }
 
 int chunk_store_write_again(struct chunk_store *cs, const struct chunk_loc *loc)

@@ -62,6 +62,9 @@ struct chunk_hash chunk_store_hash(const struct chunk_store *cs, const void *dat
  * have been written to after an error). 0, -ECORRUPT (logged by the caller, counted here; a pack that is missing or
  * too short is damage, too), or -errno. With nowait, -EAGAIN rather than wait for the disk. */
 int chunk_store_read(struct chunk_store *cs, const struct chunk_loc *loc, void *out, bool nowait);
+/* The same; of a compressed chunk `stored`, which holds CHUNK_LEN_MAX, also gets the stored_len bytes of zstd frame that
+ * it was expanded from. */
+int chunk_store_read_both(struct chunk_store *cs, const struct chunk_loc *loc, void *out, void *stored);
 
 /* Writes a chunk's stored bytes once more where they are: for one whose sync may have failed, after which the kernel takes its pages for
  * clean. -ECORRUPT when its bytes are not right any more. */

@@ -55,20 +55,22 @@ static size_t compress(struct codec *c, uint8_t *out, const void *data, size_t l
 	return ZSTD_isError(n) || n >= len ? len : n;
 }
 
-enum repo_codec codec_pack(struct codec *c, const void *data, size_t len, const void *base, size_t base_len,
-			   const void **ret, size_t *ret_len)
+enum repo_codec codec_pack(struct codec *c, const struct codec_input *in, const void **ret, size_t *ret_len)
 {
-	size_t delta = base ? compress(c, c->plain[1], data, len, base, base_len) : len;
-	size_t n = delta < len / 8 ? len : compress(c, c->plain[0], data, len, NULL, 0);
+	bool packed = in->packed && in->packed_len < in->len;
+	size_t delta = in->base ? compress(c, c->plain[1], in->data, in->len, in->base, in->base_len) : in->len;
+	size_t n = packed		 ? in->packed_len
+		   : delta < in->len / 8 ? in->len
+					 : compress(c, c->plain[0], in->data, in->len, NULL, 0);
 
-	if (base && delta < DELTA_GAIN(n)) {
+	if (in->base && delta < DELTA_GAIN(n)) {
 		*ret = c->plain[1];
 		*ret_len = delta;
 		return CODEC_DELTA;
 	}
-	*ret = n < len ? c->plain[0] : data;
+	*ret = n >= in->len ? in->data : packed ? in->packed : c->plain[0];
 	*ret_len = n;
-	return n < len ? CODEC_ZSTD : CODEC_RAW;
+	return n < in->len ? CODEC_ZSTD : CODEC_RAW;
 }
 
 int codec_unpack(struct codec *c, enum repo_codec how, const void *src, size_t len, const void *base, size_t base_len,
@@ -88,20 +90,20 @@ int codec_unpack(struct codec *c, enum repo_codec how, const void *src, size_t l
 	return ZSTD_isError(n) || n != raw_len ? -ECORRUPT : 0;
 }
 
-int codec_seal(struct codec *c, const struct crypt_keys *keys, const void *data, size_t len, const void *base,
-	       size_t base_len, const struct repo_name *base_name, struct repo_blob *blob, const void **ret_sealed)
+int codec_seal(struct codec *c, const struct crypt_keys *keys, const struct codec_input *in, struct repo_blob *blob,
+	       const void **ret_sealed)
 {
 	const void *src;
 	size_t n;
 
-	if (len > REPO_BLOB_RAW_MAX)
+	if (in->len > REPO_BLOB_RAW_MAX)
 		return -EINVAL;
-	blob->codec = codec_pack(c, data, len, base, base_len, &src, &n);
+	blob->codec = codec_pack(c, in, &src, &n);
 	if (blob->codec == CODEC_DELTA)
-		blob->base = *base_name;
+		blob->base = in->base_name;
 	crypt_seal(keys, blob->type, &blob->name, src, n, c->sealed);
 	blob->stored_len = (uint32_t)(n + SEAL_OVERHEAD);
-	blob->raw_len = (uint32_t)len;
+	blob->raw_len = (uint32_t)in->len;
 	*ret_sealed = c->sealed;
 	return 0;
 }

@@ -81,6 +81,7 @@ static int level_add(struct level *l, const void *key, size_t key_len, const voi
 /* Names and stores what w->node has. */
 static int store_node(struct manifest_writer *w, struct repo_name *ret, struct err *err)
 {
+	const struct codec_input in = {.data = w->node.data, .len = w->node.len};
 	struct repo_blob blob = {.type = REPO_NODE};
 	const void *sealed;
 	int bad;
@@ -90,7 +91,7 @@ static int store_node(struct manifest_writer *w, struct repo_name *ret, struct e
 	if (blob_index_claim(w->r->index, &blob.name, &bad))
 		return 0;
 	if (!bad)
-		bad = codec_seal(w->codec, &w->r->keys, w->node.data, w->node.len, NULL, 0, NULL, &blob, &sealed);
+		bad = codec_seal(w->codec, &w->r->keys, &in, &blob, &sealed);
 	if (bad)
 		return err_set(err, -bad, "writing the manifest: %s", err_name(-bad));
 	return pack_out_add(w->out, &blob, sealed, err);

@@ -4,6 +4,9 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+/* So many of the threads are taken to wait for the disk or the network. */
+#define WAITING 2
+
 struct run {
 	int (*fn)(void *arg, unsigned worker, size_t i, struct err *err);
 	void *arg;
@@ -19,7 +22,8 @@ unsigned parallel_width(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	return n < 2 ? 2 : n > PARALLEL_MAX ? PARALLEL_MAX : (unsigned)n;
+	n = n < 1 ? 1 : n;
+	return n + WAITING > PARALLEL_MAX ? PARALLEL_MAX : (unsigned)n + WAITING;
 }
 
 static void *work(void *arg)

@@ -6,7 +6,7 @@
 
 #define PARALLEL_MAX 8
 
-/* As many threads as there are processors, 2 to PARALLEL_MAX. */
+/* Two threads more than there are processors, so that those stay busy; at most PARALLEL_MAX. */
 unsigned parallel_width(void);
 /* Calls fn(arg, worker, i) for each i < n, worker < width, one item of a worker at a time. After an error no new item
  * is begun; the first error is returned, with its text. */

@@ -141,7 +141,7 @@ int push_rows_xattrs(struct push_rows *rows, struct store *s, const struct sourc
 
 struct worker {
 	struct codec *codec;
-	uint8_t *data, *base; /* a chunk each */
+	uint8_t *data, *packed, *base; /* a chunk each */
 };
 
 struct push_sender {
@@ -172,8 +172,9 @@ int push_sender_new(struct store *s, struct repo *r, struct pack_out *out, struc
 	for (unsigned i = 0; i < p->width && !bad; i++) {
 		bad = codec_new(&p->workers[i].codec);
 		p->workers[i].data = malloc(CHUNK_LEN_MAX);
+		p->workers[i].packed = malloc(CHUNK_LEN_MAX);
 		p->workers[i].base = malloc(CHUNK_LEN_MAX);
-		if (!p->workers[i].data || !p->workers[i].base)
+		if (!p->workers[i].data || !p->workers[i].packed || !p->workers[i].base)
 			bad = -ENOMEM;
 	}
 	if (bad)
@@ -190,6 +191,7 @@ void push_sender_free(struct push_sender *p)
 	for (unsigned i = 0; i < PARALLEL_MAX; i++) {
 		codec_free(p->workers[i].codec);
 		free(p->workers[i].data);
+		free(p->workers[i].packed);
 		free(p->workers[i].base);
 	}
 	chunk_map_free(&p->map);
@@ -203,27 +205,24 @@ struct chunk_map *push_sender_map(struct push_sender *p)
 }
 
 /* The content of a chunk that the new one may be much like, when a delta may be built upon it. */
-static bool load_base(struct push_sender *p, struct worker *w, uint64_t id, size_t *ret_len, struct repo_name *ret_name)
+static bool load_base(struct push_sender *p, struct worker *w, uint64_t id, struct codec_input *in)
 {
-	size_t len;
-
-	if (source_chunk(p->s, id, w->base, &len))
+	if (source_chunk(p->s, id, w->base, &in->base_len))
 		return false;
-	crypt_name(&p->r->keys, REPO_CHUNK, w->base, len, ret_name);
-	*ret_len = len;
-	return blob_index_delta_base(p->r->index, ret_name);
+	crypt_name(&p->r->keys, REPO_CHUNK, w->base, in->base_len, &in->base_name);
+	return blob_index_delta_base(p->r->index, &in->base_name);
 }
 
-static int store_chunk(struct push_sender *p, struct worker *w, struct chunk_map_entry *e, size_t len, struct err *err)
+static int store_chunk(struct push_sender *p, struct worker *w, const struct chunk_map_entry *e, struct codec_input *in,
+		       struct err *err)
 {
 	struct repo_blob blob = {.name = e->name, .type = REPO_CHUNK};
-	struct repo_name base_name;
 	const void *sealed;
-	size_t base_len = 0;
-	bool base = e->base && load_base(p, w, e->base, &base_len, &base_name);
-	int bad = codec_seal(w->codec, &p->r->keys, w->data, len, base ? w->base : NULL, base_len, &base_name, &blob,
-			     &sealed);
+	int bad;
 
+	if (e->base && load_base(p, w, e->base, in))
+		in->base = w->base;
+	bad = codec_seal(w->codec, &p->r->keys, in, &blob, &sealed);
 	return bad ? err_set(err, -bad, "sealing a chunk: %s", err_name(-bad))
 		   : pack_out_add(p->out, &blob, sealed, err);
 }
@@ -233,25 +232,27 @@ static int send_one(void *arg, unsigned worker, size_t i, struct err *err)
 	struct push_sender *p = arg;
 	struct worker *w = &p->workers[worker];
 	struct chunk_map_entry *e = p->jobs[i];
-	size_t len = 0;
+	struct codec_input in = {.data = w->data, .packed = w->packed};
 	int bad;
 
 	if (atomic_load(&p->progress->cancel))
 		return err_set(err, ECANCELED, "cancelled; the next push goes on from here");
-	bad = source_chunk(p->s, e->id, w->data, &len);
+	bad = source_chunk_packed(p->s, e->id, w->data, &in.len, w->packed, &in.packed_len);
 	if (bad)
 		return err_set(err, -bad, "reading a chunk of the store: %s", err_name(-bad));
-	crypt_name(&p->r->keys, REPO_CHUNK, w->data, len, &e->name);
+	if (!in.packed_len)
+		in.packed = NULL;
+	crypt_name(&p->r->keys, REPO_CHUNK, w->data, in.len, &e->name);
 	if (blob_index_claim(p->r->index, &e->name, &bad)) {
-		atomic_fetch_add(&p->progress->deduplicated, len);
+		atomic_fetch_add(&p->progress->deduplicated, in.len);
 	} else {
-		atomic_fetch_add(&p->progress->fresh, len);
+		atomic_fetch_add(&p->progress->fresh, in.len);
 		if (!bad)
-			bad = store_chunk(p, w, e, len, err);
+			bad = store_chunk(p, w, e, &in, err);
 		else
 			(void)err_set(err, -bad, "%s", err_name(-bad));
 	}
-	atomic_fetch_add(&p->progress->bytes_done, len);
+	atomic_fetch_add(&p->progress->bytes_done, in.len);
 	atomic_fetch_add(&p->progress->chunks, 1);
 	e->named = !bad;
 	return bad;

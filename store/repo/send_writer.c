@@ -140,6 +140,8 @@ static int sent_reserve(struct send_writer *w, size_t more)
 static int encode(struct send_writer *w, struct worker *k, struct job *j, const uint8_t *data)
 {
 	const struct send_piece *p = j->piece;
+	const struct codec_input in = {
+		.data = data, .len = p->len, .base = p->base_len ? k->base : NULL, .base_len = p->base_len};
 	struct stream_chunk *c = &j->record;
 	const void *packed;
 	int bad = 0;
@@ -155,8 +157,7 @@ static int encode(struct send_writer *w, struct worker *k, struct job *j, const 
 		c->codec = STREAM_COPY;
 		return 0;
 	}
-	c->codec = (enum stream_codec)codec_pack(k->codec, data, p->len, p->base_len ? k->base : NULL, p->base_len,
-						 &packed, &c->payload_len);
+	c->codec = (enum stream_codec)codec_pack(k->codec, &in, &packed, &c->payload_len);
 	j->payload = malloc(c->payload_len);
 	if (!j->payload)
 		return -ENOMEM;

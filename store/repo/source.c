@@ -359,7 +359,7 @@ int source_xattrs(struct store *s, const struct source_view *v, const struct ino
 	return r;
 }
 
-int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len)
+int source_chunk_packed(struct store *s, uint64_t id, void *out, size_t *ret_len, void *packed, size_t *ret_packed_len)
 {
 	struct chunk_row row;
 	struct chunk_loc loc;
@@ -374,12 +374,20 @@ int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len)
 	if (!r) {
 		loc = (struct chunk_loc){row.pack,    row.off,   row.stored_len,
 					 row.raw_len, row.codec, {row.hash_lo, row.hash_hi}};
-		r = chunk_store_read(s->chunks, &loc, out, false);
+		r = packed ? chunk_store_read_both(s->chunks, &loc, out, packed)
+			   : chunk_store_read(s->chunks, &loc, out, false);
 	}
 	atomic_fetch_sub(&s->gate_readers[gate], 1);
 	if (!r)
 		*ret_len = row.raw_len;
+	if (!r && packed)
+		*ret_packed_len = row.codec == CHUNK_ZSTD ? row.stored_len : 0;
 	return r;
+}
+
+int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len)
+{
+	return source_chunk_packed(s, id, out, ret_len, NULL, NULL);
 }
 
 int source_content(struct store *s, const struct source_view *v, uint64_t ino, int64_t off, size_t len, void *out,

@@ -70,6 +70,8 @@ static inline bool source_shown(const struct source_view *v, const struct inode 
 
 /* The content of a chunk that a pinned view refers to; out has room for CHUNK_LEN_MAX. */
 int source_chunk(struct store *s, uint64_t id, void *out, size_t *ret_len);
+/* The same, and the zstd frame that the store has of it, into `packed`, as large; *ret_packed_len 0: it has none. */
+int source_chunk_packed(struct store *s, uint64_t id, void *out, size_t *ret_len, void *packed, size_t *ret_packed_len);
 /* Bytes [off, off + len) of a file, holes and what is beyond its end as zeros. `scratch` has room for CHUNK_LEN_MAX. */
 int source_content(struct store *s, const struct source_view *v, uint64_t ino, int64_t off, size_t len, void *out,
 		   void *scratch);

@@ -37,6 +37,32 @@ static void reopened_store_reads_what_was_written(void **state)
 	free(data);
 }
 
+/* What a chunk is stored as comes out beside what it is. */
+static void content_and_frame(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t *data = content(true), *out = malloc(CHUNK_LEN_MAX), *frame = malloc(CHUNK_LEN_MAX),
+		*again = malloc(CHUNK_LEN_MAX);
+	const struct chunk_loc *loc = &f->pieces[0].loc;
+	struct compress_pool *pool;
+	struct compress_ctx *ctx;
+
+	store(f, data, CONTENT_LEN, 1);
+	assert_int_equal(loc->codec, CHUNK_ZSTD);
+	assert_int_equal(chunk_store_read_both(f->cs, loc, out, frame), 0);
+	assert_memory_equal(out, data, loc->raw_len);
+	assert_int_equal(compress_pool_new(&pool), 0);
+	assert_int_equal(compress_pool_get(pool, &ctx), 0);
+	assert_int_equal(compress_expand(ctx, frame, loc->stored_len, again, loc->raw_len), 0);
+	assert_memory_equal(again, data, loc->raw_len);
+	compress_pool_put(pool, ctx);
+	compress_pool_free(pool);
+	free(data);
+	free(out);
+	free(frame);
+	free(again);
+}
+
 /* Any flipped bit of any payload is seen, compressed or not. */
 static void corruption_is_detected(void **state)
 {
@@ -268,6 +294,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(reopened_store_reads_what_was_written),
+		TEST(content_and_frame),
 		TEST(corruption_is_detected),
 		TEST(impossible_locations),
 		TEST(nowait),
