@@ -354,7 +354,7 @@ static int s3_list(struct backend *b, const char *prefix, int (*fn)(void *arg, c
 		   void *arg, struct err *err)
 {
 	struct page page = {self(b), fn, arg};
-	char next[S3_TOKEN_MAX + 1] = "", query[URL_MAX / 2], whole[URL_MAX / 4];
+	char next[S3_TOKEN_MAX + 1] = "", last[S3_TOKEN_MAX + 1], query[URL_MAX / 2], whole[URL_MAX / 4];
 	struct request q = {.method = "GET", .key = "", .query = query};
 	int bad = 0;
 
@@ -371,11 +371,14 @@ static int s3_list(struct backend *b, const char *prefix, int (*fn)(void *arg, c
 		curl_free(token);
 		bad = perform(page.s, &q, &a, err);
 		if (!bad) {
+			memcpy(last, next, sizeof last);
 			parsed = s3_list_parse(a.body.data ? (char *)a.body.data : "", a.body.len, take_key, &page,
 					       next);
 			if (parsed == -ECORRUPT && err && !err->code)
 				parsed = err_set(err, EIO, "the repository %s answers a listing that is not whole",
 						 b->where);
+			else if (!parsed && *next && !strcmp(next, last))
+				parsed = err_set(err, EIO, "the repository %s lists one page again and again", b->where);
 			bad = parsed;
 		}
 		buf_free(&a.body);

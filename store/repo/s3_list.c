@@ -79,7 +79,8 @@ int s3_list_parse(const char *text, size_t len, int (*fn)(void *arg, const char 
 	if (!memmem(text, len, "</ListBucketResult>", 19) ||
 	    !s3_element(text, len, "IsTruncated", truncated, sizeof truncated - 1))
 		return -ECORRUPT;
-	if (!strcmp(truncated, "true") && !s3_element(text, len, "NextContinuationToken", ret_next, S3_TOKEN_MAX))
+	if (!strcmp(truncated, "true") &&
+	    (!s3_element(text, len, "NextContinuationToken", ret_next, S3_TOKEN_MAX) || !*ret_next))
 		return -ECORRUPT;
 	while (!ret && next_element(&at, end, "Contents", &item, &n)) {
 		char *rest;
