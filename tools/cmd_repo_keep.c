@@ -70,10 +70,11 @@ int repo_check_run(struct cli *cli, const struct args *args, struct err *err)
 		return rc;
 	if (cli->flags & CLI_JSON) {
 		json_auto_t *answer = json_pack(
-			"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "snapshots", (json_int_t)done->snapshots, "packs",
+			"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "snapshots", (json_int_t)done->snapshots, "packs",
 			(json_int_t)done->packs, "nodes", (json_int_t)done->nodes, "chunks", (json_int_t)done->chunks,
 			"bytes_verified", (json_int_t)done->bytes, "unused_bytes", (json_int_t)done->unused_bytes,
-			"errors", (json_int_t)done->errors, "messages", messages);
+			"errors", (json_int_t)done->errors, "affected_files", (json_int_t)done->affected, "messages",
+			messages);
 
 		output_json(answer);
 	} else {
@@ -87,8 +88,13 @@ int repo_check_run(struct cli *cli, const struct args *args, struct err *err)
 		if (!done->errors)
 			(void)printf("The repository is clean\n");
 	}
-	return done->errors ? err_set(err, ECORRUPT, "found %s", output_count(count, (int64_t)done->errors, "error"))
-			    : 0;
+	if (!done->errors)
+		return 0;
+	(void)err_set(err, ECORRUPT, "found %s", output_count(count, (int64_t)done->errors, "error"));
+	if (!done->affected)
+		err_hint(err, "%s", c.flags ? "no file of the snapshots that can be read is affected"
+					    : "'varve repo check --data' says which files are affected");
+	return -ECORRUPT;
 }
 
 /* --- forget --- */

@@ -15,7 +15,7 @@ struct record {
 	struct repo_name name;
 	uint32_t pack, off, stored_len, raw_len;
 	uint32_t base; /* into bases, from 1; 0: no delta */
-	uint8_t type, codec;
+	uint8_t type, codec, flags;
 	bool marked;
 };
 
@@ -397,4 +397,23 @@ void blob_index_unmark(struct blob_index *ix)
 	LOCK_SCOPE(&ix->lock);
 	for (size_t i = 0; i < ix->n; i++)
 		ix->records[i].marked = false;
+}
+
+void blob_index_flag(struct blob_index *ix, const struct repo_name *name, enum blob_flags flag)
+{
+	struct record *rec;
+
+	LOCK_SCOPE(&ix->lock);
+	rec = find(ix, name);
+	if (rec)
+		rec->flags |= (uint8_t)flag;
+}
+
+bool blob_index_flagged(struct blob_index *ix, const struct repo_name *name, enum blob_flags flag)
+{
+	const struct record *rec;
+
+	LOCK_SCOPE(&ix->lock);
+	rec = find(ix, name);
+	return rec && (rec->flags & flag);
 }

@@ -21,6 +21,7 @@ struct blob_place {
 enum blob_pack_flags {
 	PACK_QUARANTINED = 1, /* its blobs are found only when nothing else has them, and count for nothing in a push */
 	PACK_USED = 2,        /* a push relied on it */
+	PACK_MISSING = 8,     /* a check has not found it */
 	PACK_UNINDEXED = 4,   /* no index object has it: its own table said what it holds */
 };
 struct blob_pack {
@@ -59,5 +60,13 @@ void blob_index_at(struct blob_index *ix, size_t i, struct repo_blob *ret, uint3
 bool blob_index_mark(struct blob_index *ix, const struct repo_name *name, struct blob_place *ret, bool *ret_new);
 bool blob_index_marked(struct blob_index *ix, const struct repo_name *name);
 void blob_index_unmark(struct blob_index *ix);
+
+/* What a check has found out about a blob. */
+enum blob_flags {
+	BLOB_DAMAGED = 1,
+	BLOB_SOUND = 2, /* a node: nothing below it is damaged */
+};
+void blob_index_flag(struct blob_index *ix, const struct repo_name *name, enum blob_flags flag);
+bool blob_index_flagged(struct blob_index *ix, const struct repo_name *name, enum blob_flags flag);
 
 #endif

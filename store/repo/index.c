@@ -90,6 +90,8 @@ static int load_one(struct loading *l, const struct repo_name *name, struct err 
 		forget_error(err);
 		return 0;
 	}
+	if (bad == -ECORRUPT)
+		err_hint(err, "remove that file: the packs say themselves what they hold, and the next push writes an index of it");
 	return bad;
 }
 
@@ -204,6 +206,16 @@ int repo_load_index(struct repo *r, unsigned flags, struct err *err)
 		bad = load(r, flags, err);
 	}
 	return bad && err && !err->code ? err_set(err, -bad, "reading the index: %s", err_name(-bad)) : bad;
+}
+
+int repo_load_index_to_read(struct repo *r, struct err *err)
+{
+	int bad = repo_load_index(r, 0, err);
+
+	if (bad != -ECORRUPT)
+		return bad;
+	forget_error(err);
+	return repo_load_index(r, REPO_INDEX_ADOPT | REPO_INDEX_TOLERANT, err);
 }
 
 int repo_index_put(struct repo *r, const struct buf *content, struct repo_name *ret_name, struct err *err)

@@ -34,8 +34,9 @@ static int derive(const struct repo_slot *slot, const struct repo_credentials *c
 struct key_list {
 	struct repo *r;
 	struct repo_key *v;
-	size_t n, cap;
+	size_t n;
 	struct err *err;
+	struct err *damage; /* one that is damaged is left out and noted here; NULL: it is an error */
 };
 
 static void key_id(const struct buf *content, char out[17])
@@ -69,14 +70,20 @@ static int collect_key(void *arg, const char *key, uint64_t size)
 	if (!bad && (strcmp(real, id) != 0 || repo_slot_parse(content.data, content.len, &list->v[list->n].slot)))
 		bad = err_set(list->err, ECORRUPT, "%s in the repository %s is damaged", key, list->r->be->where);
 	buf_free(&content);
+	if (bad == -ECORRUPT && list->damage) {
+		*list->damage = *list->err;
+		*list->err = (struct err){0};
+		return 0;
+	}
 	if (!bad)
 		(void)snprintf(list->v[list->n++].id, sizeof list->v->id, "%s", id);
 	return bad;
 }
 
-int repo_key_list(struct repo *r, struct repo_key **ret, size_t *ret_n, struct err *err)
+static int list_keys(struct repo *r, struct repo_key **ret, size_t *ret_n, struct err *damage, struct err *err)
 {
-	struct key_list list = {.r = r, .err = err};
+	struct err local = {0};
+	struct key_list list = {.r = r, .err = err ? err : &local, .damage = damage};
 	int bad = backend_list(r->be, KEYS_FOLDER, collect_key, &list, err);
 
 	if (bad) {
@@ -86,6 +93,11 @@ int repo_key_list(struct repo *r, struct repo_key **ret, size_t *ret_n, struct e
 	*ret = list.v;
 	*ret_n = list.n;
 	return 0;
+}
+
+int repo_key_list(struct repo *r, struct repo_key **ret, size_t *ret_n, struct err *err)
+{
+	return list_keys(r, ret, ret_n, NULL, err);
 }
 
 /* 0, -EKEYREJECTED, or why it could not be tried. */
@@ -121,12 +133,13 @@ static int no_credentials(const struct repo *r, const struct repo_key *keys, siz
 int key_unlock(struct repo *r, const struct repo_credentials *cred, struct err *err)
 {
 	AUTO_FREE struct repo_key *keys = NULL;
+	struct err damage = {0};
 	size_t n, tried = 0;
-	int bad = repo_key_list(r, &keys, &n, err);
+	int bad = list_keys(r, &keys, &n, &damage, err);
 
 	if (bad)
 		return bad;
-	if (!n)
+	if (!n && !damage.code)
 		return err_set(err, ECORRUPT, "the repository %s has lost its keys: there is nothing under keys/",
 			       r->be->where);
 	for (size_t i = 0; i < n; i++) {
@@ -140,6 +153,11 @@ int key_unlock(struct repo *r, const struct repo_credentials *cred, struct err *
 			return err_set(err, ENOMEM,
 				       "deriving the key of the repository takes %llu MiB of memory, and there is less",
 				       (unsigned long long)(keys[i].slot.cost.memory >> 20));
+	}
+	if (damage.code) { /* it might have been that one */
+		if (err)
+			*err = damage;
+		return -damage.code;
 	}
 	if (!tried)
 		return no_credentials(r, keys, n, err);

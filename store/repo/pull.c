@@ -222,7 +222,7 @@ static int find_base(struct pull *p, const char *volume)
 	if (bad)
 		return bad == -ENOENT ? 0 : err_set(p->err, -bad, "finding the last pull: %s", err_name(-bad));
 	bad = repo_snapshot_get(p->r, &id, &snap, p->err);
-	if (bad == -ENOENT) {
+	if (bad == -ENOENT || bad == -ECORRUPT) {
 		*p->err = (struct err){0};
 		return 0;
 	}
@@ -291,7 +291,7 @@ int repo_pull(struct store *s, struct repo *r, const char *volume, const char *s
 	if (!bad)
 		bad = repo_snapshot_find(r, volume, snapshot, &p.entry, p.err);
 	if (!bad)
-		bad = repo_load_index(r, 0, p.err);
+		bad = repo_load_index_to_read(r, p.err);
 	if (!bad && blob_in_new(r, progress, &p.in))
 		bad = -ENOMEM;
 	if (!bad)

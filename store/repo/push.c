@@ -228,11 +228,12 @@ static int find_base(struct push *p, const char *repo_id)
 	if (bad)
 		return bad == -ENOENT ? 0 : err_set(p->err, -bad, "finding the last push: %s", err_name(-bad));
 	bad = repo_snapshot_get(p->r, &p->base_id, &snap, p->err);
-	if (bad) {
-		if (bad == -ENOENT)
-			*p->err = (struct err){0};
-		return bad == -ENOENT ? 0 : bad;
+	if (bad == -ENOENT || bad == -ECORRUPT) {
+		*p->err = (struct err){0};
+		return 0;
 	}
+	if (bad)
+		return bad;
 	source_store_id(p->s, id);
 	p->base.manifest = (struct manifest_ref){snap.level, snap.root};
 	p->base.own = !memcmp(id, snap.store, sizeof id);
@@ -271,8 +272,8 @@ static int already_there(struct push *p, const char *repo_id, bool *ret)
 	struct repo_name pinned;
 	uint8_t id[16];
 	bool pin, own = false;
-	size_t n;
-	int bad = repo_snapshot_list(p->r, &list, &n, p->err);
+	size_t n, damaged;
+	int bad = repo_snapshot_list_sound(p->r, &list, &n, &damaged, p->err);
 
 	*ret = false;
 	pin = !bad && source_pin_find(p->s, p->view.name, repo_id, &ignored, &pinned) != 0;

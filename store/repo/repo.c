@@ -308,7 +308,8 @@ static int by_created(const void *a, const void *b)
 	return memcmp(x->id.b, y->id.b, REPO_NAME_LEN);
 }
 
-int repo_snapshot_list(struct repo *r, struct repo_entry **ret, size_t *ret_n, struct err *err)
+/* damaged NULL: one that is damaged is an error. */
+static int list_snapshots(struct repo *r, struct repo_entry **ret, size_t *ret_n, size_t *damaged, struct err *err)
 {
 	AUTO_FREE struct repo_name *names = NULL;
 	AUTO_FREE struct repo_entry *list = NULL;
@@ -323,12 +324,13 @@ int repo_snapshot_list(struct repo *r, struct repo_entry **ret, size_t *ret_n, s
 	for (i = 0; i < n && !bad; i++) {
 		list[kept].id = names[i];
 		bad = repo_snapshot_get(r, &names[i], &list[kept].s, err);
-		if (bad == -ENOENT) { /* forgotten since it was listed */
+		kept += !bad;
+		if (bad == -ENOENT || (bad == -ECORRUPT && damaged)) { /* forgotten since it was listed */
+			if (bad == -ECORRUPT)
+				++*damaged;
 			if (err)
 				*err = (struct err){0};
 			bad = 0;
-		} else {
-			kept++;
 		}
 	}
 	if (bad)
@@ -340,13 +342,25 @@ int repo_snapshot_list(struct repo *r, struct repo_entry **ret, size_t *ret_n, s
 	return 0;
 }
 
+int repo_snapshot_list(struct repo *r, struct repo_entry **ret, size_t *ret_n, struct err *err)
+{
+	return list_snapshots(r, ret, ret_n, NULL, err);
+}
+
+int repo_snapshot_list_sound(struct repo *r, struct repo_entry **ret, size_t *ret_n, size_t *ret_damaged,
+			     struct err *err)
+{
+	*ret_damaged = 0;
+	return list_snapshots(r, ret, ret_n, ret_damaged, err);
+}
+
 int repo_snapshot_find(struct repo *r, const char *volume, const char *snapshot, struct repo_entry *ret,
 		       struct err *err)
 {
 	AUTO_FREE struct repo_entry *list = NULL;
 	const struct repo_entry *found = NULL, *other = NULL;
-	size_t n;
-	int bad = repo_snapshot_list(r, &list, &n, err);
+	size_t n, damaged;
+	int bad = repo_snapshot_list_sound(r, &list, &n, &damaged, err);
 
 	if (bad)
 		return bad;
@@ -362,7 +376,10 @@ int repo_snapshot_find(struct repo *r, const char *volume, const char *snapshot,
 		return 0;
 	}
 	(void)err_set(err, ENOENT, "the repository %s has no snapshot '%s@%s'", r->be->where, volume, snapshot);
-	if (other)
+	if (damaged)
+		err_hint(err, "%zu of its snapshots cannot be read: 'varve repo check' says which objects are damaged",
+			 damaged);
+	else if (other)
 		err_hint(err, "its newest of that volume is '%s@%s'", other->s.volume, other->s.snapshot);
 	else
 		err_hint(err, "'varve repo ls' lists what it has");

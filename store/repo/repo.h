@@ -71,6 +71,9 @@ struct repo_entry {
 };
 /* All, oldest first by creation. Caller frees. */
 int repo_snapshot_list(struct repo *r, struct repo_entry **ret, size_t *ret_n, struct err *err);
+/* Those that are sound, and how many are damaged: for who only reads. */
+int repo_snapshot_list_sound(struct repo *r, struct repo_entry **ret, size_t *ret_n, size_t *ret_damaged,
+			     struct err *err);
 /* VOLUME@SNAPSHOT, the one pushed last if several stores pushed that name; -ENOENT. */
 int repo_snapshot_find(struct repo *r, const char *volume, const char *snapshot, struct repo_entry *ret,
 		       struct err *err);
@@ -100,6 +103,8 @@ enum repo_index_flags {
 	REPO_INDEX_TOLERANT = 2, /* leave out what is damaged: a check says it elsewhere */
 };
 int repo_load_index(struct repo *r, unsigned flags, struct err *err);
+/* For who only reads: where index objects are damaged the packs' own tables say what they hold. */
+int repo_load_index_to_read(struct repo *r, struct err *err);
 /* Writes one index object with these packs' tables as encoded by pack_out; nothing when it is empty. */
 int repo_index_put(struct repo *r, const struct buf *content, struct repo_name *ret_name, struct err *err);
 /* The table of a pack, from its end. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "store/base/cleanup.h"
+#include "store/repo/affected.h"
 #include "store/repo/codec.h"
 #include "store/repo/parallel.h"
 #include "store/repo/survey.h"
@@ -38,7 +39,10 @@ static int check_one(struct check *c, enum repo_type type, const struct repo_nam
 
 	repo_object_key(type, name, key);
 	if (bad == -ECORRUPT) {
-		bad = survey_find(&c->survey, ECORRUPT, c->err, "%s", c->err->text);
+		bad = survey_find(&c->survey, ECORRUPT, c->err, "%s%s", c->err->text,
+				  type == REPO_SNAPSHOT ? ": that snapshot cannot be restored"
+				  : type == REPO_INDEX	? ": the packs say themselves what they hold"
+							: "");
 	} else if (bad == -ENOENT) {
 		*c->err = (struct err){0};
 		bad = 0; /* it went since it was listed */
@@ -54,10 +58,19 @@ static int check_one(struct check *c, enum repo_type type, const struct repo_nam
 	return bad;
 }
 
+static int check_keys(struct check *c)
+{
+	AUTO_FREE struct repo_key *keys = NULL;
+	size_t n;
+	int bad = repo_key_list(c->r, &keys, &n, c->err);
+
+	return bad == -ECORRUPT ? survey_find(&c->survey, ECORRUPT, c->err, "%s: it opens nothing", c->err->text) : bad;
+}
+
 static int check_small(struct check *c)
 {
 	static const enum repo_type types[] = {REPO_INDEX, REPO_SNAPSHOT, REPO_QUARANTINE};
-	int bad = 0;
+	int bad = c->r->config.encrypted ? check_keys(c) : 0;
 
 	for (size_t t = 0; t < sizeof types / sizeof *types && !bad; t++) {
 		AUTO_FREE struct repo_name *names = NULL;
@@ -97,6 +110,22 @@ static int by_name(const void *a, const void *b)
 	return memcmp(a, b, REPO_NAME_LEN);
 }
 
+/* What of a pack that is not there no other has. */
+static void flag_missing(struct check *c, size_t i)
+{
+	struct blob_pack *p = blob_index_pack(c->r->index, i);
+	struct blob_place place;
+	struct repo_blob blob;
+	uint32_t off;
+
+	p->flags |= PACK_MISSING;
+	for (uint32_t j = 0; j < p->n; j++) {
+		blob_index_at(c->r->index, p->first + j, &blob, &off);
+		if (blob_index_find(c->r->index, &blob.name, &place) && place.pack == i)
+			blob_index_flag(c->r->index, &blob.name, BLOB_DAMAGED);
+	}
+}
+
 /* Every pack of the index is there, and as long as its table says. */
 static int check_packs(struct check *c)
 {
@@ -114,6 +143,7 @@ static int check_packs(struct check *c)
 
 		repo_object_key(REPO_PACK, &p->name, key);
 		if (!l) {
+			flag_missing(c, i);
 			bad = survey_find(&c->survey, ECORRUPT, c->err, "%s is missing", key);
 			continue;
 		}
@@ -159,6 +189,7 @@ static int read_blob(void *arg, unsigned worker, size_t i, struct err *err)
 {
 	struct check *c = arg;
 	AUTO_FREE uint8_t *out = malloc(REPO_BLOB_RAW_MAX);
+	struct blob_place place;
 	struct repo_blob blob;
 	uint32_t off;
 	size_t len;
@@ -172,8 +203,12 @@ static int read_blob(void *arg, unsigned worker, size_t i, struct err *err)
 	blob_index_at(c->r->index, i, &blob, &off);
 	if (!blob_index_marked(c->r->index, &blob.name))
 		return 0;
+	if (blob_index_find(c->r->index, &blob.name, &place) && place.pack != BLOB_PACK_PENDING &&
+	    (blob_index_pack(c->r->index, place.pack)->flags & PACK_MISSING))
+		return 0; /* said already */
 	bad = blob_in_get(c->survey.in, &blob.name, blob.type, out, &len, err);
 	if (bad == -ECORRUPT || bad == -ENOENT) {
+		blob_index_flag(c->r->index, &blob.name, BLOB_DAMAGED);
 		LOCK_SCOPE(&c->lock);
 		bad = survey_find(&c->survey, ECORRUPT, err, "%s", err->text);
 	}
@@ -196,7 +231,8 @@ static int check_data(struct check *c)
 	return bad ? bad : parallel_run(parallel_width(), blobs, read_blob, c, c->err);
 }
 
-static int check_snapshots(struct check *c)
+/* Calls fn for each snapshot that can be read. */
+static int each_snapshot(struct check *c, int (*fn)(struct check *c, const struct repo_entry *e))
 {
 	AUTO_FREE struct repo_name *names = NULL;
 	struct repo_entry e;
@@ -211,10 +247,24 @@ static int check_snapshots(struct check *c)
 			bad = 0;
 			continue;
 		}
-		c->result->snapshots++;
 		if (!bad)
-			bad = survey_snapshot(&c->survey, &e, c->err);
+			bad = fn(c, &e);
 	}
+	return bad;
+}
+
+static int check_snapshot(struct check *c, const struct repo_entry *e)
+{
+	c->result->snapshots++;
+	return survey_snapshot(&c->survey, e, c->err);
+}
+
+static int say_affected(struct check *c, const struct repo_entry *e)
+{
+	uint64_t files = 0;
+	int bad = affected_report(c->r, c->survey.in, e, c->survey.finding, c->survey.arg, &files, c->err);
+
+	c->result->affected += files;
 	return bad;
 }
 
@@ -259,9 +309,11 @@ int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const 
 	if (!bad)
 		bad = check_packs(&c);
 	if (!bad)
-		bad = check_snapshots(&c);
+		bad = each_snapshot(&c, check_snapshot);
 	if (!bad && (flags & REPO_CHECK_DATA))
 		bad = check_data(&c);
+	if (!bad && c.survey.findings)
+		bad = each_snapshot(&c, say_affected);
 	if (!bad)
 		count_unused(&c);
 	ret->nodes = c.survey.nodes;

@@ -9,9 +9,10 @@ struct repo_check_result {
 	uint64_t snapshots, packs, nodes, chunks, bytes; /* bytes: read and verified, with REPO_CHECK_DATA */
 	uint64_t unused_bytes;                           /* of blobs that no snapshot needs: a prune would free them */
 	uint64_t errors;
+	uint64_t affected; /* files, of each snapshot, that cannot be restored whole */
 };
 enum { REPO_CHECK_DATA = 1 /* read every pack, verify every byte */ };
-/* `finding` gets one line for each fault, which names the object. */
+/* `finding` gets one line for each fault, which names the object, then lines that say which files of which snapshots it affects. */
 int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const char *line), void *arg,
 	       struct repo_progress *progress, struct repo_check_result *ret, struct err *err);
 

@@ -331,6 +331,8 @@ static int make_item(struct restore *rs, uint64_t ino, int dir, const char *name
 	} else if (S_ISREG(it.inode.mode)) {
 		rs->result->files++;
 		bad = make_file(rs, &it, dir, name);
+		if (bad)
+			err_context(rs->err, "restoring '%s'", path);
 	} else {
 		rs->result->others++;
 		bad = S_ISLNK(it.inode.mode)
@@ -428,7 +430,7 @@ int repo_restore(struct repo *r, const char *volume, const char *snapshot, const
 
 	*ret = (struct restore_result){0};
 	if (!bad)
-		bad = repo_load_index(r, 0, rs.err);
+		bad = repo_load_index_to_read(r, rs.err);
 	if (!bad)
 		bad = blob_in_new(r, progress, &rs.in);
 	for (unsigned i = 0; i < rs.width && !bad; i++)
