@@ -13,42 +13,46 @@ static const struct route {
 	const char *method;
 	const char *path; /* a part '*' is an argument */
 	api_route fn;
+	/* in place of fn: its body is taken as it comes */
+	int (*upload)(struct api *api, const struct api_request *r, struct api_upload *ret, struct err *err);
 } routes[] = {
-	{"GET", "v1/status", api_status},
-	{"GET", "v1/df", api_df},
-	{"GET", "v1/volumes", api_volume_list},
-	{"POST", "v1/volumes", api_volume_create},
-	{"GET", "v1/volumes/*", api_volume_get},
-	{"DELETE", "v1/volumes/*", api_volume_remove},
-	{"POST", "v1/volumes/*/rename", api_volume_rename},
-	{"POST", "v1/volumes/*/set", api_volume_set},
-	{"POST", "v1/volumes/*/rollback", api_rollback},
-	{"POST", "v1/volumes/*/clone", api_clone},
-	{"GET", "v1/volumes/*/open", api_volume_open},
-	{"GET", "v1/volumes/*/export", api_export},
-	{"PUT", "v1/volumes/*/import", NULL}, /* see begin_upload */
-	{"GET", "v1/trash", api_trash_list},
-	{"DELETE", "v1/trash", api_trash_purge_all},
-	{"DELETE", "v1/trash/*", api_trash_purge},
-	{"POST", "v1/trash/*/undelete", api_trash_undelete},
-	{"GET", "v1/settings", api_settings},
-	{"POST", "v1/settings", api_settings_change},
-	{"GET", "v1/snapshots", api_snapshot_list},
-	{"POST", "v1/snapshots", api_snapshot_create},
-	{"GET", "v1/snapshots/*/*", api_snapshot_get},
-	{"DELETE", "v1/snapshots/*/*", api_snapshot_remove},
-	{"POST", "v1/snapshots/*/*/hold", api_snapshot_hold},
-	{"POST", "v1/snapshots/*/*/release", api_snapshot_release},
-	{"GET", "v1/diff", api_diff},
-	{"POST", "v1/push", api_push},
-	{"POST", "v1/pull", api_pull},
-	{"POST", "v1/gc", api_gc},
-	{"POST", "v1/upgrade", api_upgrade},
-	{"POST", "v1/check", api_check},
-	{"GET", "v1/jobs", api_job_list},
-	{"GET", "v1/jobs/*", api_job},
-	{"DELETE", "v1/jobs/*", api_job_cancel},
-	{"GET", "metrics", api_metrics},
+	{"GET", "v1/status", api_status, NULL},
+	{"GET", "v1/df", api_df, NULL},
+	{"GET", "v1/volumes", api_volume_list, NULL},
+	{"POST", "v1/volumes", api_volume_create, NULL},
+	{"GET", "v1/volumes/*", api_volume_get, NULL},
+	{"DELETE", "v1/volumes/*", api_volume_remove, NULL},
+	{"POST", "v1/volumes/*/rename", api_volume_rename, NULL},
+	{"POST", "v1/volumes/*/set", api_volume_set, NULL},
+	{"POST", "v1/volumes/*/rollback", api_rollback, NULL},
+	{"POST", "v1/volumes/*/clone", api_clone, NULL},
+	{"GET", "v1/volumes/*/open", api_volume_open, NULL},
+	{"GET", "v1/volumes/*/export", api_export, NULL},
+	{"PUT", "v1/volumes/*/import", NULL, api_import},
+	{"GET", "v1/trash", api_trash_list, NULL},
+	{"DELETE", "v1/trash", api_trash_purge_all, NULL},
+	{"DELETE", "v1/trash/*", api_trash_purge, NULL},
+	{"POST", "v1/trash/*/undelete", api_trash_undelete, NULL},
+	{"GET", "v1/settings", api_settings, NULL},
+	{"POST", "v1/settings", api_settings_change, NULL},
+	{"GET", "v1/snapshots", api_snapshot_list, NULL},
+	{"POST", "v1/snapshots", api_snapshot_create, NULL},
+	{"GET", "v1/snapshots/*/*", api_snapshot_get, NULL},
+	{"DELETE", "v1/snapshots/*/*", api_snapshot_remove, NULL},
+	{"POST", "v1/snapshots/*/*/hold", api_snapshot_hold, NULL},
+	{"POST", "v1/snapshots/*/*/release", api_snapshot_release, NULL},
+	{"GET", "v1/snapshots/*/*/send", api_send, NULL},
+	{"PUT", "v1/receive", NULL, api_receive},
+	{"GET", "v1/diff", api_diff, NULL},
+	{"POST", "v1/push", api_push, NULL},
+	{"POST", "v1/pull", api_pull, NULL},
+	{"POST", "v1/gc", api_gc, NULL},
+	{"POST", "v1/upgrade", api_upgrade, NULL},
+	{"POST", "v1/check", api_check, NULL},
+	{"GET", "v1/jobs", api_job_list, NULL},
+	{"GET", "v1/jobs/*", api_job, NULL},
+	{"DELETE", "v1/jobs/*", api_job_cancel, NULL},
+	{"GET", "metrics", api_metrics, NULL},
 };
 
 /* Whether the request's path is the route's; its arguments then. */
@@ -210,7 +214,7 @@ static int upload_write(void *arg, const void *data, size_t len)
 
 static void upload_end(void *arg, struct http_reply *reply)
 {
-	static const struct http_request none = {.method = "PUT", .parts = {"v1", "import"}, .parts_n = 2};
+	static const struct http_request none = {.method = "PUT", .parts = {"v1", "…"}, .parts_n = 2};
 	struct upload *u = arg;
 	struct api_answer answer = {0};
 	struct err err = u->refused;
@@ -229,11 +233,11 @@ static bool begin_upload(void *arg, const struct http_request *h, struct http_up
 	const struct route *route;
 	struct upload *u;
 
-	if (find_route(h, &route, r.args) || route->fn)
+	if (find_route(h, &route, r.args) || !route->upload)
 		return false;
 	u = calloc(1, sizeof *u);
-	if (u && api_import(arg, &r, &u->u, &u->refused) && !u->refused.code)
-		(void)err_set(&u->refused, EIO, "the import could not begin");
+	if (u && route->upload(arg, &r, &u->u, &u->refused) && !u->refused.code)
+		(void)err_set(&u->refused, EIO, "it could not begin");
 	*ret = (struct http_upload){.write = upload_write, .end = upload_end, .arg = u};
 	return u;
 }

@@ -1,57 +1,18 @@
-/* Export and import. The work is a job, in a thread of its own; the connection's thread moves the archive's bytes
- * between the socket and a pipe, whose other end the job has. A side that goes away closes its end: the job then ends,
- * and takes what it had begun back. */
+/* Export and import: archives as bodies that jobs make and take. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "fs/api_internal.h"
+#include "fs/api_pipe.h"
 #include "fs/fence.h"
 #include "fs/volumes.h"
 #include "store/archive/tar_export.h"
 #include "store/archive/tar_import.h"
 #include "store/base/cleanup.h"
 
-#define PIPE_SIZE (1 << 20)
 #define PIECE (128 * KIB)
-
-static int make_pipe(int fds[2], struct err *err)
-{
-	if (pipe2(fds, O_CLOEXEC))
-		return err_set(err, errno, "a pipe: %s", err_name(errno));
-	/* fewer changes of thread; how many bytes it takes does not matter */
-	(void)fcntl(fds[1], F_SETPIPE_SZ, PIPE_SIZE);
-	return 0;
-}
-
-static int write_all(int fd, const uint8_t *data, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-static ssize_t read_some(int fd, void *buf, size_t len)
-{
-	ssize_t n;
-
-	do
-		n = read(fd, buf, len);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
 
 /* --- export --- */
 
@@ -71,7 +32,7 @@ static int export_pump(struct export *x, struct job *job, struct err *err)
 		if (job_cancelled(job))
 			return err_set(err, ECANCELED, "cancelled");
 		r = tar_export_read(x->tar, piece, PIECE, &len, err);
-		if (!r && write_all(x->to, piece, len))
+		if (!r && outflow_put(x->to, piece, len))
 			r = err_set(err, ECANCELED, "whoever asked for the archive went away");
 		tar_export_state(x->tar, &state);
 		if (state.bytes_total)
@@ -104,31 +65,6 @@ static int export_run(void *arg, struct job *job, json_t **ret, struct err *err)
 	return r;
 }
 
-/* The connection's side. */
-struct export_body {
-	struct jobs *jobs;
-	uint64_t job;
-	int from;
-};
-
-static ssize_t body_read(void *arg, char *buf, size_t max)
-{
-	struct export_body *b = arg;
-	struct err err = {0};
-	ssize_t n = read_some(b->from, buf, max);
-
-	/* the job has closed its end: well or not? */
-	return n ? n : jobs_wait(b->jobs, b->job, NULL, &err);
-}
-
-static void body_free(void *arg)
-{
-	struct export_body *b = arg;
-
-	(void)close(b->from);
-	free(b);
-}
-
 static int parse_compression(const char *text, enum tar_compression *ret, struct err *err)
 {
 	static const char *const names[] = {"none", "gzip", "zstd"};
@@ -156,10 +92,12 @@ int api_export(struct api *api, const struct api_request *r, struct api_answer *
 {
 	const char *snapshot = http_query(r->http, "snapshot"), *how = http_query(r->http, "compression");
 	enum tar_compression compression = TAR_PLAIN;
-	struct export_body *body = calloc(1, sizeof *body);
+	struct outflow *flow = NULL;
 	struct export *x = calloc(1, sizeof *x);
+	struct tar_export *tar = NULL;
 	char subject[JOB_SUBJECT_MAX];
-	int fds[2] = {-1, -1}, bad = body && x ? 0 : err_set(err, ENOMEM, "out of memory");
+	uint64_t job;
+	int to = -1, bad = x ? 0 : err_set(err, ENOMEM, "out of memory");
 
 	snapshot = snapshot ? snapshot : "";
 	(void)snprintf(subject, sizeof subject, "%.128s%s%.128s", r->args[0], *snapshot ? "@" : "", snapshot);
@@ -168,28 +106,24 @@ int api_export(struct api *api, const struct api_request *r, struct api_answer *
 	if (!bad && !*snapshot)
 		bad = fence_volume(api->d, r->args[0], err);
 	if (!bad)
-		bad = tar_export_open(api->d->store, r->args[0], snapshot, compression, &x->tar, err);
+		bad = tar_export_open(api->d->store, r->args[0], snapshot, compression, &tar, err);
 	if (!bad)
-		bad = make_pipe(fds, err);
-	if (bad) {
-		tar_export_free(x ? x->tar : NULL);
-		free(x);
-		free(body);
-		return bad;
-	}
-	struct tar_export *tar = x->tar;
-
-	x->to = fds[1];
-	*body = (struct export_body){.jobs = api->jobs, .from = fds[0]};
-	/* x is the job's from here on, and gone when it did not start */
-	bad = jobs_start_for(api->jobs, "export", subject, JOB_MANY, export_run, x, &body->job, err);
+		bad = outflow_new(api, &flow, &to, err);
 	if (bad) {
 		tar_export_free(tar);
-		(void)close(fds[1]);
-		body_free(body);
+		free(x);
 		return bad;
 	}
-	ret->body = (struct http_body){.read = body_read, .free = body_free, .arg = body, .job = body->job};
+	*x = (struct export){tar, to};
+	/* x is the job's from here on, and gone when it did not start */
+	bad = jobs_start_for(api->jobs, "export", subject, JOB_MANY, export_run, x, &job, err);
+	if (bad) {
+		tar_export_free(tar);
+		(void)close(to);
+		outflow_free(flow);
+		return bad;
+	}
+	outflow_answer(flow, job, ret);
 	ret->content_type = compression == TAR_GZIP   ? "application/gzip"
 			    : compression == TAR_ZSTD ? "application/zstd"
 						      : "application/x-tar";
@@ -204,30 +138,15 @@ struct import {
 	bool merge;
 	unsigned strip;
 	struct volume_options opts;
-	int from;
-	_Atomic bool complete; /* all of the body came */
 	struct job *job;
-	/* the connection's side, which also frees this when the job has ended */
-	struct api *api;
-	uint64_t id;
-	int to;
-	bool refused;
+	struct inflow in; /* the connection's side also frees this, when the job has ended */
 };
 
 static int import_read(void *arg, void *buf, size_t len, size_t *ret_len)
 {
 	struct import *im = arg;
-	ssize_t n;
 
-	if (job_cancelled(im->job))
-		return -ECANCELED;
-	n = read_some(im->from, buf, len);
-	if (n < 0)
-		return (int)n;
-	if (!n && !atomic_load(&im->complete))
-		return -ECONNRESET;
-	*ret_len = (size_t)n;
-	return 0;
+	return inflow_read(&im->in, im->job, buf, len, ret_len);
 }
 
 static void import_tell(void *arg, const char *line)
@@ -252,7 +171,7 @@ static int import_into(struct import *im, const struct draft *d, json_t **ret, s
 		r = volumes_publish(im->d, d, saved, &v, err);
 	if (r)
 		return r;
-	*ret = json_pack("{s:o,s:s,s:I,s:I,s:I}", "volume", api_json_volume(im->api, &v), "saved_as", saved, "entries",
+	*ret = json_pack("{s:o,s:s,s:I,s:I,s:I}", "volume", api_json_volume(im->in.api, &v), "saved_as", saved, "entries",
 			 (json_int_t)result.entries, "bytes", (json_int_t)result.bytes, "skipped",
 			 (json_int_t)result.skipped);
 	return *ret ? 0 : err_set(err, ENOMEM, "the volume is there, but memory ran out");
@@ -280,37 +199,21 @@ static int import_run(void *arg, struct job *job, json_t **ret, struct err *err)
 		if (r)
 			draft_drop(im->d->store, &d);
 	}
-	(void)close(im->from);
+	inflow_done(&im->in);
 	return r;
 }
 
 static int upload_write(void *arg, const void *data, size_t len)
 {
-	struct import *im = arg;
-
-	/* the job has ended: the answer waits for the rest of the body */
-	if (!im->refused && write_all(im->to, data, len))
-		im->refused = true;
-	return im->refused;
+	return inflow_write(&((struct import *)arg)->in, data, len);
 }
 
 static int upload_end(void *arg, bool complete, struct api_answer *ret, struct err *err)
 {
 	struct import *im = arg;
-	json_t *result = NULL, *messages = NULL;
-	int r;
+	int r = inflow_end(&im->in, complete, ret, err);
 
-	atomic_store(&im->complete, complete);
-	(void)close(im->to);
-	r = jobs_wait(im->api->jobs, im->id, &result, err);
-	if (!r && jobs_messages(im->api->jobs, im->id, &messages))
-		r = err_set(err, ENOMEM, "the volume is there, but memory ran out");
-	if (!r && json_object_set_new(result, "messages", messages))
-		r = err_set(err, ENOMEM, "the volume is there, but memory ran out");
 	free(im);
-	if (!r)
-		return api_answer(ret, result, 200, err);
-	json_decref(result);
 	return r;
 }
 
@@ -343,26 +246,22 @@ int api_import(struct api *api, const struct api_request *r, struct api_upload *
 {
 	struct import *im = calloc(1, sizeof *im);
 	struct import **job_arg = malloc(sizeof *job_arg);
-	int fds[2] = {-1, -1}, bad = im && job_arg ? 0 : err_set(err, ENOMEM, "out of memory");
+	int bad = im && job_arg ? 0 : err_set(err, ENOMEM, "out of memory");
 
 	if (!bad)
 		bad = parse_import(r, im, err);
 	if (!bad)
-		bad = make_pipe(fds, err);
+		bad = inflow_open(&im->in, api, err);
 	if (bad) {
 		free(im);
 		free(job_arg);
 		return bad;
 	}
 	im->d = api->d;
-	im->api = api;
-	im->from = fds[0];
-	im->to = fds[1];
 	*job_arg = im;
-	bad = jobs_start_for(api->jobs, "import", im->volume, 0, import_run, job_arg, &im->id, err);
+	bad = jobs_start_for(api->jobs, "import", im->volume, 0, import_run, job_arg, &im->in.id, err);
 	if (bad) {
-		(void)close(fds[0]);
-		(void)close(fds[1]);
+		inflow_close(&im->in);
 		free(im);
 		return bad;
 	}

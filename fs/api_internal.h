@@ -58,6 +58,8 @@ struct api_upload {
 	void *arg;
 };
 int api_import(struct api *api, const struct api_request *r, struct api_upload *ret, struct err *err);
+int api_send(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
+int api_receive(struct api *api, const struct api_request *r, struct api_upload *ret, struct err *err);
 int api_trash_list(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_trash_undelete(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);
 int api_trash_purge(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err);

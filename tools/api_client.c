@@ -310,7 +310,7 @@ static int stream_perform(struct streaming *st, const char *url, struct err *err
 	}
 	rc = curl_easy_perform(c);
 	if (st->failed) {
-		err_set(err, EPIPE, "%s the archive failed: %s", st->s->get ? "reading" : "writing",
+		err_set(err, EPIPE, "%s the %s failed: %s", st->s->get ? "reading" : "writing", st->s->what,
 			err_name(-st->failed));
 		return -EPIPE;
 	}

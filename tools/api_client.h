@@ -22,6 +22,7 @@ int api_call(struct api *api, const char *method, json_t *body, json_t **ret, st
 
 /* A body that is moved as it comes, one way. */
 struct api_stream {
+	const char *what; /* is moved: "archive" */
 	int (*put)(void *arg, const void *data, size_t len);   /* of an answer; -errno ends it */
 	ssize_t (*get)(void *arg, void *buf, size_t len);      /* of a request; 0 at the end, -errno ends it */
 	void (*tick)(void *arg);                               /* now and then */

@@ -56,6 +56,8 @@ extern const struct command cmd_check;
 extern const struct command cmd_gc;
 extern const struct command cmd_push;
 extern const struct command cmd_pull;
+extern const struct command cmd_send;
+extern const struct command cmd_receive;
 extern const struct command cmd_restore;
 extern const struct command cmd_upgrade;
 extern const struct command cmd_repo;

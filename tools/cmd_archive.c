@@ -1,10 +1,8 @@
 /* varve export, varve import: a volume as a tar archive, and back. Through the daemon where one holds the store, and
  * otherwise by opening the store. */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/archive/tar_export.h"
@@ -16,70 +14,9 @@
 #include "tools/name.h"
 #include "tools/options.h"
 #include "tools/output.h"
-#include "tools/progress.h"
+#include "tools/transfer.h"
 
 #define PIECE (128 * 1024)
-#define POLL_MS 500
-#define URL_MAX 4096
-
-/* One end of a transfer, and what is shown of it. */
-struct transfer {
-	struct cli *cli;
-	int fd;
-	int64_t moved, total; /* total 0: not known */
-	double part;          /* done, by the daemon's account; <0: not known */
-	const char *job;      /* its id, once it is known */
-	struct api *ask;      /* a second connection, for asking after the job */
-	struct progress bar;
-};
-
-static int put(void *arg, const void *data, size_t len)
-{
-	struct transfer *t = arg;
-	const char *p = data;
-
-	while (len) {
-		ssize_t n = write(t->fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-		t->moved += n;
-	}
-	return 0;
-}
-
-static ssize_t get(void *arg, void *buf, size_t len)
-{
-	struct transfer *t = arg;
-	ssize_t n;
-
-	do
-		n = read(t->fd, buf, len);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	t->moved += n;
-	return n;
-}
-
-/* Shows how far it is; asks the daemon now and then. */
-static void tick(void *arg)
-{
-	struct transfer *t = arg;
-	json_auto_t *job = NULL;
-
-	if (!progress_due(&t->bar, POLL_MS))
-		return;
-	if (t->total)
-		t->part = (double)t->moved / (double)t->total;
-	else if (t->job && *t->job && t->ask && !api_call(t->ask, "GET", NULL, &job, NULL, "/v1/jobs/%s", t->job))
-		t->part = json_number_value(json_object_get(job, "progress"));
-	progress_moved(&t->bar, t->part, t->moved);
-}
 
 static void tell(const struct cli *cli, const char *command, const json_t *messages)
 {
@@ -126,11 +63,11 @@ static int export_offline(struct transfer *t, const struct name *name, enum tar_
 	rc = tar_export_open(s, name->volume, name->snapshot, how, &x, err);
 	while (rc == 0 && len) {
 		rc = tar_export_read(x, piece, PIECE, &len, err);
-		if (rc == 0 && (rc = put(t, piece, len)))
+		if (rc == 0 && (rc = transfer_put(t, piece, len)))
 			err_set(err, -rc, "writing the archive failed: %s", err_name(-rc));
 		tar_export_state(x, &state);
 		t->part = state.bytes_total ? (double)state.bytes_done / (double)state.bytes_total : 0;
-		tick(t);
+		transfer_tick(t);
 	}
 	tar_export_free(x);
 	rc = close_store(s, rc, err);
@@ -144,9 +81,9 @@ static int export_offline(struct transfer *t, const struct name *name, enum tar_
 static int read_offline(void *arg, void *buf, size_t len, size_t *ret_len)
 {
 	struct transfer *t = arg;
-	ssize_t n = get(t, buf, len);
+	ssize_t n = transfer_get(t, buf, len);
 
-	tick(t);
+	transfer_tick(t);
 	if (n < 0)
 		return (int)n;
 	*ret_len = (size_t)n;
@@ -219,7 +156,8 @@ static int import_offline(struct transfer *t, const char *volume, const struct i
 static int export_online(struct transfer *t, const struct name *name, const char *how, json_t **ret, struct err *err)
 {
 	char job[FORMAT_MAX] = "";
-	const struct api_stream stream = {.put = put, .tick = tick, .arg = t, .ret_job = job};
+	const struct api_stream stream = {
+		.what = "archive", .put = transfer_put, .tick = transfer_tick, .arg = t, .ret_job = job};
 	int rc;
 
 	t->job = job;
@@ -249,30 +187,6 @@ static int compression_of(const struct args *args, const char **ret, enum tar_co
 	*ret = zstd ? "zstd" : gzip ? "gzip" : "none";
 	*ret_how = zstd ? TAR_ZSTD : gzip ? TAR_GZIP : TAR_PLAIN;
 	return 0;
-}
-
-static int open_output(const char *path, int *ret_fd, struct err *err)
-{
-	if (!path && isatty(STDOUT_FILENO)) {
-		err_set(err, EUSAGE, "an archive is nothing for a terminal");
-		err_hint(err, "redirect it, as in 'varve export VOL > VOL.tar', or use -o FILE");
-		return -EUSAGE;
-	}
-	/* what is in a volume may be for few eyes */
-	*ret_fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : dup(STDOUT_FILENO);
-	return *ret_fd < 0 ? err_set(err, errno, "%s: %s", path ? path : "standard output", err_name(errno)) : 0;
-}
-
-static int finish_output(int fd, const char *path, int rc, struct err *err)
-{
-	if (rc == 0 && path && fsync(fd) < 0 && errno != EINVAL)
-		rc = err_set(err, errno, "%s: %s", path, err_name(errno));
-	if (close(fd) < 0 && rc == 0)
-		rc = err_set(err, errno, "writing the archive failed: %s", err_name(errno));
-	/* half an archive is none */
-	if (rc < 0 && path)
-		(void)unlink(path);
-	return rc;
 }
 
 static void export_report(const struct cli *cli, const char *what, const char *path, int64_t moved, const json_t *job)
@@ -308,7 +222,7 @@ static int export_run(struct cli *cli, const struct args *args, struct err *err)
 		return rc;
 	bool online = rc;
 
-	rc = open_output(path, &t.fd, err);
+	rc = transfer_output(&t, "archive", path, "varve export VOL > VOL.tar", err);
 	if (rc < 0)
 		return rc;
 	(void)api_new(cli->api_socket, &t.ask, NULL);
@@ -316,7 +230,7 @@ static int export_run(struct cli *cli, const struct args *args, struct err *err)
 	rc = online ? export_online(&t, &name, how, &job, err) : export_offline(&t, &name, compression, &job, err);
 	progress_clear(&t.bar);
 	api_free(t.ask);
-	rc = finish_output(t.fd, path, rc, err);
+	rc = transfer_output_end(&t, "archive", path, rc, err);
 	if (rc == 0)
 		export_report(cli, args->words[0], path, t.moved, job);
 	return rc;
@@ -342,7 +256,7 @@ static int import_failure(struct cli *cli, const char *volume, int rc, struct er
 static int import_online(struct transfer *t, const char *volume, const struct import_options *o, json_t **ret,
 			 struct err *err)
 {
-	const struct api_stream stream = {.get = get, .tick = tick, .arg = t};
+	const struct api_stream stream = {.what = "archive", .get = transfer_get, .tick = transfer_tick, .arg = t};
 	AUTO_FREE char *set = json_dumps(o->set, JSON_COMPACT);
 	char strip[FORMAT_MAX];
 	int rc;
@@ -353,24 +267,6 @@ static int import_online(struct transfer *t, const char *volume, const struct im
 	rc = api_upload(t->cli->api, &stream, ret, err, "/v1/volumes/%s/import?merge=%s&strip=%s&options=%s", volume,
 			o->merge ? "1" : "0", strip, set);
 	return rc == -ECONNABORTED ? import_failure(t->cli, volume, rc, err) : rc;
-}
-
-static int open_input(const char *path, struct transfer *t, struct err *err)
-{
-	struct stat st;
-
-	if (!path && isatty(STDIN_FILENO)) {
-		err_set(err, EUSAGE, "an archive does not come from a terminal");
-		err_hint(err, "redirect it, as in 'varve import VOL < VOL.tar', or use -i FILE");
-		return -EUSAGE;
-	}
-	t->fd = path ? open(path, O_RDONLY | O_CLOEXEC) : dup(STDIN_FILENO);
-	if (t->fd < 0 || fstat(t->fd, &st))
-		return err_set(err, errno, "%s: %s", path ? path : "standard input", err_name(errno));
-	if (S_ISDIR(st.st_mode))
-		return err_set(err, EISDIR, "%s is a folder, not an archive", path ? path : "standard input");
-	t->total = S_ISREG(st.st_mode) ? st.st_size : 0;
-	return 0;
 }
 
 static int import_options(const struct args *args, struct import_options *o, struct err *err)
@@ -429,7 +325,7 @@ static int import_run(struct cli *cli, const struct args *args, struct err *err)
 		rc = daemon_serves(cli, err);
 	online = rc > 0;
 	if (rc >= 0)
-		rc = open_input(args_value(args, "input"), &t, err);
+		rc = transfer_input(&t, "archive", args_value(args, "input"), "varve import VOL < VOL.tar", err);
 	if (rc == 0 && online)
 		rc = confirm(cli, volume, o.merge, err);
 	if (rc == 0) {

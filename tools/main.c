@@ -64,7 +64,7 @@ static const struct command cmd_help = {
 static const struct command *const commands[] = {
 	&cmd_init, &cmd_status, &cmd_df, &cmd_volume, &cmd_snapshot, &cmd_diff,
 	&cmd_rollback, &cmd_clone, &cmd_export, &cmd_import, &cmd_check, &cmd_gc,
-	&cmd_set, &cmd_push, &cmd_pull, &cmd_restore, &cmd_repo, &cmd_upgrade,
+	&cmd_set, &cmd_push, &cmd_pull, &cmd_send, &cmd_receive, &cmd_restore, &cmd_repo, &cmd_upgrade,
 	&cmd_version, &cmd_help,
 	&cmd_serve,
 };

@@ -26,7 +26,7 @@ _varve_offer() {
 }
 
 _varve() {
-	local commands='init status df volume snapshot diff rollback clone export import check gc set push pull restore repo upgrade version help'
+	local commands='init status df volume snapshot diff rollback clone export import check gc set push pull send receive restore repo upgrade version help'
 	local volume='create ls inspect rm undelete purge rename set' snapshot='create ls rm hold release'
 	local global='--json --bytes --quiet --yes --api --store --help --version'
 	local keys='quota= quota-inodes= compression= uid= gid= mode= type= size='
@@ -54,7 +54,7 @@ _varve() {
 	done
 
 	COMPREPLY=()
-	[[ $command == export && $prev == -o ]] && prev=--output
+	[[ ($command == export || $command == send) && $prev == -o ]] && prev=--output
 	case $prev in
 	--api | --store | --output | --input | -i)
 		compopt -o default
@@ -78,6 +78,8 @@ _varve() {
 		'volume ls') global+=' --trash' ;;
 		'volume purge') global+=' --all' ;;
 		export) global+=' --output --zstd --gzip' ;;
+		send) global+=' --from --output' ;;
+		receive) global+=' --input' ;;
 		import) global+=' --input --merge --strip-components --option' ;;
 		'snapshot ls') global+=' --unique' ;;
 		diff) global+=' --long' ;;
@@ -98,7 +100,7 @@ _varve() {
 		;;
 	'volume undelete':0 | 'volume purge':*) _varve_offer "$(_varve_trash)" "$cur" ;;
 	export:0) _varve_offer "$(_varve_volumes; _varve_snapshots)" "$cur" ;;
-	import:0) _varve_offer "$(_varve_volumes)" "$cur" ;;
+	import:0 | receive:0) _varve_offer "$(_varve_volumes)" "$cur" ;;
 	set:*)
 		compopt -o nospace
 		_varve_offer 'trash-days=' "$cur"
@@ -107,7 +109,7 @@ _varve() {
 		compopt -o nospace
 		_varve_offer "$keys" "$cur"
 		;;
-	'snapshot rm':* | 'snapshot hold':* | 'snapshot release':* | rollback:0 | diff:0) _varve_offer "$(_varve_snapshots)" "$cur" ;;
+	'snapshot rm':* | 'snapshot hold':* | 'snapshot release':* | rollback:0 | diff:0 | send:0) _varve_offer "$(_varve_snapshots)" "$cur" ;;
 	diff:1 | clone:0) _varve_offer "$(_varve_volumes; _varve_snapshots)" "$cur" ;;
 	esac
 }
