@@ -1,3 +1,5 @@
+/* Contents and rows come in turn. A content that nothing refers to is the collector's as soon as others may change
+ * contents: so one is put into the store together with the first row that needs it, and waits here until then. */
 #include "store/repo/receive.h"
 
 #include <stdio.h>
@@ -10,9 +12,11 @@
 #include "store/repo/stream_frame.h"
 #include "store/repo/stream_id.h"
 
-/* Rows and content that are gathered before they are put into the store. */
+/* Rows, and content with rows, that are gathered before they are put into the store. */
 #define BATCH_ROWS 4096
 #define BATCH_CONTENT (32 * MIB)
+/* Content that may come before its rows. A sender begins with the rows when it has put half of that. */
+#define WAITING_MAX (64 * MIB)
 
 struct got_row {
 	struct row_key key;
@@ -24,6 +28,7 @@ struct got_chunk {
 	struct stream_chunk c; /* its payload is at payload_at in bytes */
 	size_t payload_at;
 	uint8_t *data;
+	bool needed; /* by a row of the batch */
 };
 
 struct worker {
@@ -87,7 +92,7 @@ static int expand_one(void *arg, unsigned worker, size_t i, struct err *err)
 
 	if (atomic_load(&rc->progress->cancel))
 		return err_set(err, ECANCELED, "cancelled");
-	if (sink_knows(rc->sink, &g->c.name))
+	if (!g->needed || sink_knows(rc->sink, &g->c.name))
 		return 0;
 	g->data = malloc(g->c.raw_len);
 	if (!g->data)
@@ -132,18 +137,78 @@ static int put_batch(struct receive *rc)
 	return bad;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	const struct got_chunk *const *x = a, *const *y = b;
+
+	return memcmp((*x)->c.name.b, (*y)->c.name.b, REPO_NAME_LEN);
+}
+
+/* Marks the contents that the batch's rows need. */
+static int mark_needed(struct receive *rc)
+{
+	AUTO_FREE struct got_chunk **sorted = malloc((rc->n_chunks ? rc->n_chunks : 1) * sizeof(struct got_chunk *));
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < rc->n_chunks; i++)
+		sorted[i] = &rc->chunks[i];
+	if (rc->n_chunks)
+		qsort(sorted, rc->n_chunks, sizeof *sorted, by_name);
+	for (size_t i = 0; i < rc->n_rows && rc->n_chunks; i++) {
+		const struct got_row *row = &rc->rows[i];
+		struct got_chunk key, *at = &key, **found;
+		struct row_extent x;
+
+		if (row->key.b[8] != ROW_EXTENT || row->op != STREAM_PUT)
+			continue;
+		if (row_extent_parse(rc->bytes.data + row->value_at, row->value_len, &x))
+			return -ECORRUPT;
+		key.c.name = x.chunk;
+		found = bsearch(&at, sorted, rc->n_chunks, sizeof *sorted, by_name);
+		if (found)
+			(*found)->needed = true;
+	}
+	return 0;
+}
+
+/* What no row has needed yet stays for the next batch. */
+static int keep_waiting(struct receive *rc)
+{
+	struct buf kept = {0};
+	size_t n = 0;
+	int bad = 0;
+
+	rc->content = 0;
+	for (size_t i = 0; i < rc->n_chunks; i++) {
+		struct got_chunk g = rc->chunks[i];
+
+		free(g.data);
+		g.data = NULL;
+		if (g.needed || bad || sink_knows(rc->sink, &g.c.name))
+			continue;
+		rc->content += g.c.raw_len;
+		bad = buf_add(&kept, rc->bytes.data + g.payload_at, g.c.payload_len);
+		g.payload_at = kept.len - g.c.payload_len;
+		rc->chunks[n++] = g;
+	}
+	buf_free(&rc->bytes);
+	rc->bytes = kept;
+	rc->n_chunks = n;
+	rc->n_rows = 0;
+	return bad;
+}
+
 static int flush(struct receive *rc)
 {
-	int bad = rc->n_chunks ? parallel_run(parallel_width(), rc->n_chunks, expand_one, rc, rc->err) : 0;
+	int bad = mark_needed(rc), kept;
 
+	if (!bad && rc->n_chunks)
+		bad = parallel_run(parallel_width(), rc->n_chunks, expand_one, rc, rc->err);
 	if (!bad)
 		bad = put_batch(rc);
-	for (size_t i = 0; i < rc->n_chunks; i++)
-		free(rc->chunks[i].data);
-	rc->n_rows = rc->n_chunks = 0;
-	rc->content = 0;
-	buf_reset(&rc->bytes);
-	return bad;
+	kept = keep_waiting(rc);
+	return bad ? bad : kept;
 }
 
 /* --- records --- */
@@ -234,9 +299,9 @@ static int take_record(struct receive *rc)
 		bad = -ECORRUPT;
 	}
 	atomic_store(&rc->progress->sent, rc->in.bytes);
-	if (!bad && (rc->n_rows >= BATCH_ROWS || rc->content >= BATCH_CONTENT))
+	if (!bad && (rc->n_rows >= BATCH_ROWS || (rc->n_rows && rc->content >= BATCH_CONTENT)))
 		bad = flush(rc);
-	return bad;
+	return bad ? bad : rc->content > WAITING_MAX ? -ECORRUPT : 0;
 }
 
 /* --- beginning --- */

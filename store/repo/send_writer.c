@@ -7,8 +7,8 @@
 #include "store/repo/parallel.h"
 #include "store/repo/send_rows.h"
 
-/* Content that is compressed before it is put. */
-#define SLICE_CONTENT (32 * MIB)
+/* Content that is put before its rows, see README.md; the last one may be of CHUNK_LEN_MAX. */
+#define SLICE_CONTENT (32 * MIB - CHUNK_LEN_MAX)
 
 /* What has been sent: a part of a chunk, and its name. */
 struct sent {
@@ -36,6 +36,8 @@ struct send_writer {
 	struct repo_progress *progress;
 	struct sent *sent; /* hash table */
 	size_t size, n_sent;
+	struct repo_name *names; /* hash table of those that are in the stream; all zeros: free */
+	size_t names_size, n_names;
 	struct job *jobs;
 	size_t n, cap;
 	struct stream_end totals;
@@ -93,6 +95,7 @@ void send_writer_free(struct send_writer *w)
 	drop_jobs(w);
 	free(w->jobs);
 	free(w->sent);
+	free(w->names);
 	free(w);
 }
 
@@ -132,6 +135,45 @@ static int sent_reserve(struct send_writer *w, size_t more)
 				old[i];
 	free(old);
 	return 0;
+}
+
+/* False when it is there. */
+static bool add_name(struct repo_name *names, size_t size, const struct repo_name *name)
+{
+	static const struct repo_name none;
+	uint64_t h;
+	size_t i;
+
+	memcpy(&h, name->b, sizeof h);
+	for (i = h & (size - 1); memcmp(names[i].b, none.b, REPO_NAME_LEN) != 0; i = (i + 1) & (size - 1))
+		if (!memcmp(names[i].b, name->b, REPO_NAME_LEN))
+			return false;
+	names[i] = *name;
+	return true;
+}
+
+/* Whether the content is not in the stream yet: the store may have one twice. -ENOMEM. */
+static int first_of_name(struct send_writer *w, const struct repo_name *name)
+{
+	static const struct repo_name none;
+
+	if (2 * w->n_names >= w->names_size) {
+		size_t size = w->names_size ? w->names_size * 2 : 1024;
+		struct repo_name *more = calloc(size, sizeof *more);
+
+		if (!more)
+			return -ENOMEM;
+		for (size_t i = 0; i < w->names_size; i++)
+			if (memcmp(w->names[i].b, none.b, REPO_NAME_LEN) != 0)
+				(void)add_name(more, size, &w->names[i]);
+		free(w->names);
+		w->names = more;
+		w->names_size = size;
+	}
+	if (!add_name(w->names, w->names_size, name))
+		return 0;
+	w->n_names++;
+	return 1;
 }
 
 /* --- contents --- */
@@ -212,13 +254,16 @@ static int collect_jobs(struct send_writer *w, const struct send_rows *rows, siz
 
 static int put_chunks(struct send_writer *w, struct err *err)
 {
-	int bad = 0;
+	int bad = 0, first;
 
 	for (size_t i = 0; i < w->n && !bad; i++) {
 		struct job *j = &w->jobs[i];
 
 		w->sent[j->sent].name = j->record.name;
-		if (stream_chunk_encode(&j->record, stream_out_record(w->out, STREAM_CHUNK)))
+		first = first_of_name(w, &j->record.name);
+		if (!first)
+			continue;
+		if (first < 0 || stream_chunk_encode(&j->record, stream_out_record(w->out, STREAM_CHUNK)))
 			return err_set(err, ENOMEM, "out of memory");
 		bad = stream_out_end(w->out);
 		w->totals.chunks++;

@@ -286,6 +286,71 @@ static void test_held_while_sent(void **state)
 	buf_free(&stream);
 }
 
+struct collecting {
+	struct stream_source src;
+	struct store_fixture *f;
+	int calls;
+};
+
+static int get_and_maintain(void *arg, void *buf, size_t len, size_t *ret_len)
+{
+	struct collecting *c = arg;
+
+	if (!(++c->calls % 20))
+		fixture_maintain(c->f);
+	return stream_get(&c->src, buf, len, ret_len);
+}
+
+/* The receiver's collector runs while it receives, and what has come and is in no file yet stays. */
+static void test_collector_beside(void **state)
+{
+	struct stream_fixture *f = *state;
+	struct collecting c = {.f = f->b};
+	struct repo_progress progress = {0};
+	struct receive_result result;
+	struct buf stream = {0};
+	struct err err = {0};
+
+	(void)fixture_file(f->a, f->a->vol.root_node, "large", 3, 50000000);
+	for (int i = 0; i < 3000; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof name, "f%d", i);
+		(void)fixture_file(f->a, f->a->vol.root_node, name, 100 + (unsigned)i, 20);
+	}
+	stream_snapshot(f->a->s, "v", "one");
+	(void)stream_send_ok(f->a->s, "v", "one", "", &stream);
+	c.src = (struct stream_source){stream.data, stream.len, 0};
+	if (repo_receive(f->b->s, "w", get_and_maintain, &c, &progress, &result, &err))
+		fail_msg("receive: %s", err.text);
+	tree_same(f->a->s, tree_root(f->a->s, "v", "one"), f->b->s, tree_root(f->b->s, "w", "one"));
+	fixture_maintain(f->b);
+	stream_check_clean(f->b->s);
+	buf_free(&stream);
+}
+
+/* Small overwrites are not deduplicated by the store; in a stream each content comes once. */
+static void test_alike(void **state)
+{
+	struct stream_fixture *f = *state;
+	struct buf stream = {0};
+	uint8_t page[16384];
+	struct attr attr;
+
+	fixture_bytes(page, sizeof page, 3);
+	assert_int_equal(ns_create(f->a->s, &fixture_op, f->a->vol.root_node, "pages", S_IFREG | 0644, 0, NULL, &attr), 0);
+	for (int64_t i = 0; i < 6000; i++) {
+		assert_int_equal(file_write(f->a->s, &fixture_op, attr.node, page, sizeof page, i * 32768, 0, false), 0);
+		if (i % 200 == 199)
+			assert_int_equal(store_commit(f->a->s), 0);
+	}
+	stream_snapshot(f->a->s, "v", "one");
+	assert_int_equal(stream_send_ok(f->a->s, "v", "one", "", &stream).chunks, 1);
+	(void)stream_receive_ok(f->b->s, "w", &stream);
+	same(f, "v", "w", "one");
+	buf_free(&stream);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, stream_fixture_setup, stream_fixture_teardown)
 
 int main(void)
@@ -293,6 +358,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_random_trees), TEST(test_any_two), TEST(test_flattened), TEST(test_there_and_back),
 		TEST(test_same_store),	 TEST(test_sizes),   TEST(test_held_while_sent),
+		TEST(test_collector_beside), TEST(test_alike),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
