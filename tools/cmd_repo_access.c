@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -265,21 +268,47 @@ int repo_access_get(struct cli *cli, const struct args *args, const char *word, 
 	return 0;
 }
 
+/* One line, or a signal that is to end the program, which waits meanwhile: a terminal must not stay mute. */
+static ssize_t read_line(int tty, int signals, char out[PASSPHRASE_MAX])
+{
+	struct pollfd fds[] = {{.fd = tty, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
+
+	if (signals < 0 || poll(fds, 2, -1) < 0)
+		return -1;
+	if (fds[1].revents) {
+		errno = EINTR;
+		return -1;
+	}
+	return read(tty, out, PASSPHRASE_MAX - 1);
+}
+
 static int ask(int tty, const char *question, char out[PASSPHRASE_MAX])
 {
+	static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	struct termios saved, quiet;
+	sigset_t held, before;
 	ssize_t n;
+	int signals, failed;
 
 	if (dprintf(tty, "%s: ", question) < 0 || tcgetattr(tty, &saved) < 0)
 		return -errno;
+	(void)sigemptyset(&held);
+	for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+		(void)sigaddset(&held, ending[i]);
+	(void)pthread_sigmask(SIG_BLOCK, &held, &before);
+	signals = signalfd(-1, &held, SFD_CLOEXEC);
 	quiet = saved;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	(void)tcsetattr(tty, TCSAFLUSH, &quiet);
-	n = read(tty, out, PASSPHRASE_MAX - 1);
+	n = read_line(tty, signals, out);
+	failed = errno;
 	(void)tcsetattr(tty, TCSAFLUSH, &saved);
 	(void)dprintf(tty, "\n");
+	if (signals >= 0)
+		(void)close(signals);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (n < 0)
-		return -errno;
+		return -failed;
 	out[n] = 0;
 	out[strcspn(out, "\r\n")] = 0;
 	return 0;
