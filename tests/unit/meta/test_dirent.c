@@ -1,40 +1,14 @@
 #include "store/meta/dirent.h"
-#include "tests/unit/meta/fixture.h"
+#include "tests/unit/meta/root_fixture.h"
 
-#define OK(expr) assert_int_equal((expr), 0)
 #define DIR_INO 20
-
-static struct fixture f;
-static struct branch *root;
 
 static int setup(void **state)
 {
-	(void)state;
-	fixture_open(&f);
-	root = fixture_root_branch(f.m);
+	(void)root_setup(state);
 	while (meta_next_ino(f.m) < 1000)
 		;
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&f);
-	return 0;
-}
-
-static struct branch *fork_now(struct branch *b)
-{
-	struct meta_view v = {b, 0};
-	struct branch *child;
-
-	OK(meta_op_begin(f.m));
-	OK(meta_epoch_advance(f.m, &v.epoch));
-	OK(branch_create(f.m, &v, 0, 0, &child));
-	OK(branch_set_head(f.m, child, true));
-	OK(meta_op_end(f.m));
-	return child;
 }
 
 static void put_hashed(struct branch *b, uint64_t dir, const char *name, int64_t hash, uint64_t ino)
@@ -266,7 +240,7 @@ static void test_names_are_bytes(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, root_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_put_change_delete), T(test_versions), T(test_tombstones_in_children), T(test_scan),
 		T(test_scan_keeps_one_hash_together), T(test_by_ino), T(test_names_are_bytes),

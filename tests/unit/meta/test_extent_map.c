@@ -5,13 +5,10 @@
 #include "store/meta/extent_map.h"
 #include "store/meta/inode.h"
 #include "store/meta/xattr.h"
-#include "tests/unit/meta/fixture.h"
+#include "tests/unit/meta/root_fixture.h"
 
-#define OK(expr) assert_int_equal((expr), 0)
 #define MAX_LEN ((int64_t)CHUNK_LEN_MAX)
 
-static struct fixture f;
-static struct branch *root;
 static uint64_t ino;
 static uint64_t a, b, c; /* chunks */
 
@@ -29,9 +26,7 @@ static int setup(void **state)
 {
 	struct inode i = {.mode = S_IFREG | 0600, .nlink = 1, .inherit = INHERIT_ALL};
 
-	(void)state;
-	fixture_open(&f);
-	root = fixture_root_branch(f.m);
+	(void)root_setup(state);
 	OK(meta_op_begin(f.m));
 	ino = i.ino = meta_next_ino(f.m);
 	OK(inode_put(f.m, root, &i));
@@ -40,26 +35,6 @@ static int setup(void **state)
 	b = new_chunk();
 	c = new_chunk();
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&f);
-	return 0;
-}
-
-static struct branch *fork_now(struct branch *from)
-{
-	struct meta_view v = {from, 0};
-	struct branch *child;
-
-	OK(meta_op_begin(f.m));
-	OK(meta_epoch_advance(f.m, &v.epoch));
-	OK(branch_create(f.m, &v, 0, 0, &child));
-	OK(branch_set_head(f.m, child, true));
-	OK(meta_op_end(f.m));
-	return child;
 }
 
 static struct inode get(struct branch *br)
@@ -360,7 +335,7 @@ static void test_purge_keeps_what_views_see(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, root_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_split_in_place),
 		T(test_pieces_and_holes),

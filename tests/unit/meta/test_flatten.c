@@ -5,14 +5,11 @@
 #include "store/meta/extent_map.h"
 #include "store/meta/inode.h"
 #include "store/meta/xattr.h"
-#include "tests/unit/meta/fixture.h"
+#include "tests/unit/meta/root_fixture.h"
 
-#define OK(expr) assert_int_equal((expr), 0)
 #define FILES 30
 #define PAGE 4096
 
-static struct fixture f;
-static struct branch *root;
 static uint64_t dir, ino[FILES], chunk;
 
 static void name_of(int k, struct dirent_row *row)
@@ -28,9 +25,7 @@ static int setup(void **state)
 	struct inode i = {.mode = S_IFDIR | 0700, .nlink = 1, .inherit = INHERIT_ALL};
 	struct chunk_row c = {.pack = 1, .stored_len = 1, .raw_len = PAGE};
 
-	(void)state;
-	fixture_open(&f);
-	root = fixture_root_branch(f.m);
+	(void)root_setup(state);
 	OK(meta_op_begin(f.m));
 	OK(chunk_add(f.m, &c));
 	chunk = c.id;
@@ -51,26 +46,6 @@ static int setup(void **state)
 	}
 	OK(meta_op_end(f.m));
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&f);
-	return 0;
-}
-
-static struct branch *fork_now(struct branch *b)
-{
-	struct meta_view v = {b, 0};
-	struct branch *child;
-
-	OK(meta_op_begin(f.m));
-	OK(meta_epoch_advance(f.m, &v.epoch));
-	OK(branch_create(f.m, &v, 0, 0, &child));
-	OK(branch_set_head(f.m, child, true));
-	OK(meta_op_end(f.m));
-	return child;
 }
 
 /* What a view shows, in words. */
@@ -249,7 +224,7 @@ static void test_dying_branch(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, root_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_copies_all_and_cuts),
 		T(test_views_of_the_branch_read_the_same),

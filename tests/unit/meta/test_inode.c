@@ -1,40 +1,7 @@
 #include <sys/stat.h>
 
 #include "store/meta/inode.h"
-#include "tests/unit/meta/fixture.h"
-
-#define OK(expr) assert_int_equal((expr), 0)
-
-static struct fixture f;
-static struct branch *root;
-
-static int setup(void **state)
-{
-	(void)state;
-	fixture_open(&f);
-	root = fixture_root_branch(f.m);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&f);
-	return 0;
-}
-
-static struct branch *fork_now(struct branch *b)
-{
-	struct meta_view v = {b, 0};
-	struct branch *child;
-
-	OK(meta_op_begin(f.m));
-	OK(meta_epoch_advance(f.m, &v.epoch));
-	OK(branch_create(f.m, &v, 0, 0, &child));
-	OK(branch_set_head(f.m, child, true));
-	OK(meta_op_end(f.m));
-	return child;
-}
+#include "tests/unit/meta/root_fixture.h"
 
 static uint64_t make(struct branch *b, uint32_t uid)
 {
@@ -297,7 +264,7 @@ static void test_orphans(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, root_setup, root_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_fields_round_trip),
 		T(test_in_place_until_pinned),

@@ -3,28 +3,9 @@
 #include "store/meta/catalog.h"
 #include "store/meta/dirent.h"
 #include "store/meta/inode.h"
-#include "tests/unit/meta/fixture.h"
+#include "tests/unit/meta/root_fixture.h"
 
-#define OK(expr) assert_int_equal((expr), 0)
 #define PARENT 16
-
-static struct fixture f;
-static struct branch *root;
-
-static int setup(void **state)
-{
-	(void)state;
-	fixture_open(&f);
-	root = fixture_root_branch(f.m);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&f);
-	return 0;
-}
 
 /* What the table has, whatever is pending. */
 static int64_t in_table(const char *sql)
@@ -296,12 +277,12 @@ static void test_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_tables_lag_behind, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_seen_by_all, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_views, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_undo, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tables_lag_behind, root_setup, root_teardown),
+		cmocka_unit_test_setup_teardown(test_seen_by_all, root_setup, root_teardown),
+		cmocka_unit_test_setup_teardown(test_views, root_setup, root_teardown),
+		cmocka_unit_test_setup_teardown(test_undo, root_setup, root_teardown),
+		cmocka_unit_test_setup_teardown(test_rollback, root_setup, root_teardown),
+		cmocka_unit_test_setup_teardown(test_bounded, root_setup, root_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,12 +4,8 @@
 #include "store/meta/chunk_table.h"
 #include "store/meta/extent_map.h"
 #include "store/meta/inode.h"
-#include "tests/unit/meta/fixture.h"
+#include "tests/unit/meta/root_fixture.h"
 
-#define OK(expr) assert_int_equal((expr), 0)
-
-static struct fixture f;
-static struct branch *root;
 static uint64_t ino;
 
 static void set_uid(struct branch *b, uint32_t uid)
@@ -28,20 +24,11 @@ static int setup(void **state)
 {
 	struct inode i = {.mode = S_IFREG | 0600, .nlink = 1, .inherit = INHERIT_ALL};
 
-	(void)state;
-	fixture_open(&f);
-	root = fixture_root_branch(f.m);
+	(void)root_setup(state);
 	OK(meta_op_begin(f.m));
 	ino = i.ino = meta_next_ino(f.m);
 	OK(inode_put(f.m, root, &i));
 	OK(meta_op_end(f.m));
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&f);
 	return 0;
 }
 
@@ -260,7 +247,7 @@ static void test_chain(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, root_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_middle_view), T(test_shared_rows_stay), T(test_task_leaves_later_closings), T(test_fork_pins),
 		T(test_head_with_snapshots_left), T(test_references_are_dropped), T(test_chain),

@@ -1,42 +1,15 @@
 #include "store/meta/xattr.h"
 #include "store/base/limits.h"
-#include "tests/unit/meta/fixture.h"
+#include "tests/unit/meta/root_fixture.h"
 
-#define OK(expr) assert_int_equal((expr), 0)
 #define INO 20
-
-static struct fixture f;
-static struct branch *root;
 
 static int setup(void **state)
 {
-	(void)state;
-	fixture_open(&f);
-	root = fixture_root_branch(f.m);
+	(void)root_setup(state);
 	while (meta_next_ino(f.m) < 1000)
 		;
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_close(&f);
-	return 0;
-}
-
-static struct branch *fork_now(struct branch *b, int64_t *ret_epoch)
-{
-	struct meta_view v = {b, 0};
-	struct branch *child;
-
-	OK(meta_op_begin(f.m));
-	OK(meta_epoch_advance(f.m, &v.epoch));
-	OK(branch_create(f.m, &v, 0, 0, &child));
-	OK(branch_set_head(f.m, child, true));
-	OK(meta_op_end(f.m));
-	*ret_epoch = v.epoch;
-	return child;
 }
 
 static int set(struct branch *b, const char *name, const char *value, int flags)
@@ -109,7 +82,8 @@ static void test_versions_and_tombstones(void **state)
 
 	(void)state;
 	OK(set(root, "user.a", "old", 0));
-	child = fork_now(root, &e1);
+	child = fork_now(root);
+	e1 = child->fork_epoch;
 	OK(set(root, "user.a", "new", 0));
 	assert_value(root, e1, "user.a", "old");
 	assert_value(root, META_HEAD, "user.a", "new");
@@ -117,7 +91,7 @@ static void test_versions_and_tombstones(void **state)
 	OK(drop(child, "user.a"));
 	assert_value(child, META_HEAD, "user.a", NULL);
 	assert_int_equal(drop(child, "user.a"), -ENODATA);
-	(void)fork_now(child, &e2);
+	e2 = fork_now(child)->fork_epoch;
 	OK(set(child, "user.a", "again", XATTR_SET_CREATE));
 	assert_value(child, META_HEAD, "user.a", "again");
 	assert_value(child, e2, "user.a", NULL);
@@ -125,7 +99,6 @@ static void test_versions_and_tombstones(void **state)
 
 static void test_list(void **state)
 {
-	int64_t epoch;
 	struct branch *child;
 
 	(void)state;
@@ -135,7 +108,7 @@ static void test_list(void **state)
 	OK(set(root, XATTR_SYMLINK_TARGET, "/somewhere", 0));
 	assert_list(root, "user.a\0user.b", 14);
 	assert_value(root, META_HEAD, XATTR_SYMLINK_TARGET, "/somewhere");
-	child = fork_now(root, &epoch);
+	child = fork_now(root);
 	OK(drop(child, "user.a"));
 	OK(set(child, "user.aa", "1", 0));
 	assert_list(child, "user.aa\0user.b", 15);
@@ -149,7 +122,6 @@ static void test_longest(void **state)
 	char *value = malloc(XATTR_VALUE_MAX);
 	void *got;
 	size_t len;
-	int64_t epoch;
 
 	(void)state;
 	assert_non_null(value);
@@ -159,10 +131,9 @@ static void test_longest(void **state)
 	OK(meta_op_begin(f.m));
 	OK(xattr_set(f.m, root, INO, name, value, XATTR_VALUE_MAX, 0));
 	OK(meta_op_end(f.m));
-	(void)fork_now(root, &epoch);
+	v.epoch = fork_now(root)->fork_epoch;
 	OK(set(root, name, "short", 0));
 	assert_value(root, META_HEAD, name, "short");
-	v.epoch = epoch;
 	OK(xattr_get(f.m, &v, INO, name, &got, &len));
 	assert_int_equal(len, XATTR_VALUE_MAX);
 	assert_memory_equal(got, value, len);
@@ -172,7 +143,7 @@ static void test_longest(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, root_teardown)
 	const struct CMUnitTest tests[] = {
 		T(test_set_flags), T(test_versions_and_tombstones), T(test_list), T(test_longest),
 	};
