@@ -287,9 +287,12 @@ BINDIR  := $(DESTDIR)$(PREFIX)/bin
 SBINDIR := $(DESTDIR)$(PREFIX)/sbin
 MANDIR  := $(DESTDIR)$(PREFIX)/share/man
 COMPDIR := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+DOCDIR := $(DESTDIR)$(PREFIX)/share/doc/varve
 UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 # Where the docker command looks for its plugins, for /usr and /usr/local alike.
 DOCKERDIR := $(DESTDIR)$(PREFIX)/libexec/docker/cli-plugins
+
+EXAMPLES := $(patsubst docker/examples/%,%,$(wildcard docker/examples/*/*.yml))
 
 .PHONY: install uninstall
 install: all
@@ -304,10 +307,12 @@ install: all
 	install -m 0644 docker/varved.socket $(UNITDIR)/varved.socket
 	install -d $(DOCKERDIR)
 	ln -sf ../../../bin/varve $(DOCKERDIR)/docker-varve
+	for f in $(EXAMPLES); do install -D -m 0644 docker/examples/$$f $(DOCDIR)/examples/$$f || exit 1; done
 
 uninstall:
 	rm -f $(BINDIR)/varve $(SBINDIR)/varved $(COMPDIR)/varve $(UNITDIR)/varved.service $(UNITDIR)/varved.socket
-	rm -f $(DOCKERDIR)/docker-varve
+	rm -f $(DOCKERDIR)/docker-varve $(addprefix $(DOCDIR)/examples/,$(EXAMPLES))
+	find $(DOCDIR) -depth -type d -empty -delete 2>/dev/null || true
 	rm -f $(patsubst tools/man/%,$(MANDIR)/man1/%,$(wildcard tools/man/*.1))
 	rm -f $(patsubst tools/man/%,$(MANDIR)/man8/%,$(wildcard tools/man/*.8))
 

@@ -12,17 +12,22 @@ for f in bin/varve sbin/varved lib/systemd/system/varved.service lib/systemd/sys
 	expect "it has $f" test -f "$root/usr/$f"
 done
 expect "it has man pages" bash -c 'ls "$1"/usr/share/man/man1/varve.1 "$1"/usr/share/man/man8/varved.8' - "$root"
+for f in "$HERE"/docker/examples/*/*.yml; do
+	expect "it has the example ${f#*/docker/examples/}" cmp "$f" "$root/usr/share/doc/varve/examples/${f#*/docker/examples/}"
+done
 expect "the unit starts what was installed" grep -q '^ExecStart=/usr/sbin/varved' "$root/usr/lib/systemd/system/varved.service"
 expect "the completion is valid bash" bash -n "$root/usr/share/bash-completion/completions/varve"
 expect "the installed varve makes a store" "$root/usr/bin/varve" init "$WORK/made"
 $MAKE -s O="$O" DESTDIR="$root" PREFIX=/usr uninstall
 expect_eq "make uninstall takes all of it away" "$(find "$root" ! -type d)" ""
+expect_fail "with its own folders" test -e "$root/usr/share/doc/varve"
 
 expect "make deb" $MAKE -s O="$O" deb || exit 1
 deb=$(ls -t "$O"/varve_*.deb | head -n 1)
 expect "it depends on the libraries and on fuse3" bash -c '
 	d=$(dpkg-deb -f "$1" Depends) && for w in libc6 libfuse3-3 libsqlite3-0 libzstd1 libxxhash0 libmicrohttpd12 libjansson4 libcurl4 fuse3; do
 		[[ $d == *$w* ]] || { echo "$w is not in $d"; exit 1; }; done' - "$deb"
+expect "it has the examples" grep -q './usr/share/doc/varve/examples/mariadb/docker-compose.yml$' <(dpkg-deb -c "$deb")
 expect "nothing in it belongs to anyone but root" bash -c '! dpkg-deb -c "$1" | grep -v " root/root "' - "$deb"
 
 mkdir "$WORK"/{upper,work,sys} "$WORK/overlay-store"
