@@ -58,9 +58,10 @@ tree_list "$WORK/image/data" >"$WORK/image.list"
 tree_list "$MNT/up" >"$WORK/up.list"
 expect "with owners, modes, times, hard links and content" diff "$WORK/image.list" "$WORK/up.list"
 expect_eq "hard links are one file" "$(stat -c %i "$MNT/up/file")" "$(stat -c %i "$MNT/up/sub/hard")"
-if getfattr -n user.colour "$WORK/image/data/file" >/dev/null 2>&1; then
-	expect_eq "and xattrs" "$(getfattr --only-values -n user.colour "$MNT/up/file" 2>/dev/null)" blue
-fi
+expect_eq "and xattrs" "$(getfattr --only-values -n user.colour "$MNT/up/file" 2>/dev/null)" blue
+acls() { (cd "$1" && find . ! -type l | LC_ALL=C sort | getfacl -np -); }
+expect_eq "and ACLs, default ones too" "$(acls "$MNT/up")" "$(acls "$WORK/image/data")"
+expect "which say something" grep -q '^default:user:7:rwx$' <(acls "$MNT/up")
 expect_eq "the root folder too" "$(stat -c '%u:%g %a' "$MNT/up")" "77:88 2770"
 run_busy -v upro:/data:ro -- true
 expect "into a read-only mount as well" test -e "$MNT/upro/sub/soft"

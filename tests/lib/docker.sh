@@ -87,11 +87,13 @@ docker_busybox() {
 	chown -h 1234:2345 "$i/data/file" "$i/data/sub/soft"
 	chmod 0640 "$i/data/file"
 	chmod 4755 "$i/data/sub/tool"
-	setfattr -n user.colour -v blue "$i/data/file" 2>/dev/null
+	setfattr -n user.colour -v blue "$i/data/file"
+	setfacl -m u:1000:rw "$i/data/file"
+	mkdir "$i/data/sub/shared" && setfacl -d -m u:7:rwx "$i/data/sub/shared"
 	mkfifo "$i/data/pipe"
 	chown 77:88 "$i/data"
 	chmod 2770 "$i/data"
-	tar --xattrs -C "$i" -c . | docker import - busy >/dev/null || fail "docker import"
+	tar --xattrs --xattrs-include='*' -C "$i" -c . | docker import - busy >/dev/null || fail "docker import"
 }
 
 plugin() { curl -s -m 30 --unix-socket "$VARVE_DOCKER" -H 'Host:' -H 'Accept: application/vnd.docker.plugins.v1.2+json' -d "$2" "http://x/$1"; }
