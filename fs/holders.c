@@ -11,6 +11,7 @@
 #include "fs/visit.h"
 #include "store/base/cleanup.h"
 #include "store/volume/file_io.h"
+#include "store/volume/namespace.h"
 
 #define NAMED_MAX 3
 #define CONTAINER_ID_LEN 64
@@ -200,29 +201,43 @@ static void each_process(bool (*fn)(void *arg, const char *pid), void *arg)
 
 #define NAMESPACES_SEEN_MAX 1024 /* more are looked at once a process */
 
-struct mount_search {
-	const char *folder;
-	struct mount_source source;
-	struct naming names;
+struct namespaces {
 	ino_t seen[NAMESPACES_SEEN_MAX];
-	size_t seen_n;
+	size_t n;
 };
 
-static bool search_mounts(void *arg, const char *pid)
+/* Whether the process's mount namespace is one that was not looked at. */
+static bool is_new_namespace(struct namespaces *s, const char *pid)
 {
-	struct mount_search *s = arg;
-	char path[64], id[CONTAINER_ID_SHOWN + 1];
+	char path[64];
 	struct stat st;
 	size_t i;
 
 	(void)snprintf(path, sizeof path, "/proc/%.20s/ns/mnt", pid);
 	if (stat(path, &st))
-		return true; /* ended meanwhile, or a kernel thread */
-	for (i = 0; i < s->seen_n; i++)
+		return false; /* ended meanwhile, or a kernel thread */
+	for (i = 0; i < s->n; i++)
 		if (s->seen[i] == st.st_ino)
-			return true;
-	if (s->seen_n < NAMESPACES_SEEN_MAX)
-		s->seen[s->seen_n++] = st.st_ino;
+			return false;
+	if (s->n < NAMESPACES_SEEN_MAX)
+		s->seen[s->n++] = st.st_ino;
+	return true;
+}
+
+struct mount_search {
+	const char *folder;
+	struct mount_source source;
+	struct naming names;
+	struct namespaces namespaces;
+};
+
+static bool search_mounts(void *arg, const char *pid)
+{
+	struct mount_search *s = arg;
+	char id[CONTAINER_ID_SHOWN + 1];
+
+	if (!is_new_namespace(&s->namespaces, pid))
+		return true;
 	if (shows_mount(pid, &s->source)) {
 		find_container(pid, id);
 		add_name(&s->names, *id ? "container " : "", id, (uint32_t)strtoul(pid, NULL, 10));
@@ -252,6 +267,140 @@ void holders_of_mount(const char *folder, char *out, size_t size)
 	s->folder = folder;
 	s->names = (struct naming){.out = out, .size = size};
 	visit(visit_mounts, s, -1);
+	free(s);
+}
+
+#define MOUNTS_MAX 4096 /* of the store, in all namespaces */
+
+struct volume_search {
+	struct daemon *d;
+	int64_t volume;
+	unsigned major, minor; /* of the store's mount */
+	struct namespaces namespaces;
+	int mounts[MOUNTS_MAX]; /* its ids */
+	size_t mounts_n;
+	uint64_t last; /* node named, of the process that is being looked at */
+	struct naming names;
+};
+
+static bool note_mounts(void *arg, const char *pid)
+{
+	struct volume_search *s = arg;
+	AUTO_FREE char *line = NULL;
+	unsigned id, parent, maj, min;
+	char path[64];
+	size_t cap = 0;
+	FILE *f;
+
+	if (!is_new_namespace(&s->namespaces, pid))
+		return true;
+	(void)snprintf(path, sizeof path, "/proc/%.20s/mountinfo", pid);
+	f = fopen(path, "re");
+	while (f && getline(&line, &cap, f) > 0 && s->mounts_n < MOUNTS_MAX)
+		if (sscanf(line, "%u %u %u:%u", &id, &parent, &maj, &min) == 4 && maj == s->major && min == s->minor)
+			s->mounts[s->mounts_n++] = (int)id;
+	if (f)
+		(void)fclose(f);
+	return true;
+}
+
+static bool is_its_mount(const struct volume_search *s, int id)
+{
+	size_t i;
+
+	for (i = 0; i < s->mounts_n && s->mounts[i] != id; i++)
+		;
+	return i < s->mounts_n;
+}
+
+/* The store is asked, not the mount: a folder is no open file, nor is another volume's. */
+static void name_node(struct volume_search *s, const char *pid, uint64_t node)
+{
+	AUTO_FREE char *volume = NULL;
+	AUTO_FREE char *path = NULL;
+	struct attr attr;
+	int64_t id;
+
+	if (node == s->last || ns_volume(s->d->store, node, &id) || id != s->volume ||
+	    ns_getattr(s->d->store, node, &attr) || S_ISDIR(attr.mode))
+		return;
+	s->last = node;
+	(void)ns_path(s->d->store, node, &volume, &path);
+	add_name(&s->names, "", path ? path : "a file without a name", (uint32_t)strtoul(pid, NULL, 10));
+}
+
+static void search_descriptors(struct volume_search *s, const char *pid)
+{
+	char path[64], one[64 + NAME_MAX + 2], line[256];
+	const struct dirent *e;
+	DIR *fds;
+
+	(void)snprintf(path, sizeof path, "/proc/%.20s/fdinfo", pid);
+	fds = opendir(path);
+	while (fds && (e = readdir(fds))) {
+		unsigned long long node = 0;
+		int mount = -1;
+		FILE *f;
+
+		(void)snprintf(one, sizeof one, "%s/%s", path, e->d_name);
+		f = isdigit((unsigned char)e->d_name[0]) ? fopen(one, "re") : NULL;
+		while (f && !node && fgets(line, sizeof line, f))
+			if (sscanf(line, "mnt_id: %d", &mount) != 1)
+				(void)sscanf(line, "ino: %llu", &node);
+		if (f)
+			(void)fclose(f);
+		if (node && is_its_mount(s, mount))
+			name_node(s, pid, node);
+	}
+	if (fds)
+		(void)closedir(fds);
+}
+
+static void search_mappings(struct volume_search *s, const char *pid)
+{
+	AUTO_FREE char *line = NULL;
+	unsigned long long node;
+	unsigned maj, min;
+	char path[64];
+	size_t cap = 0;
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "/proc/%.20s/maps", pid);
+	f = fopen(path, "re");
+	while (f && getline(&line, &cap, f) > 0)
+		if (sscanf(line, "%*s %*s %*s %x:%x %llu", &maj, &min, &node) == 3 && maj == s->major &&
+		    min == s->minor)
+			name_node(s, pid, node);
+	if (f)
+		(void)fclose(f);
+}
+
+static bool search_volume(void *arg, const char *pid)
+{
+	struct volume_search *s = arg;
+
+	s->last = 0;
+	search_descriptors(s, pid);
+	search_mappings(s, pid);
+	return s->names.n <= NAMED_MAX;
+}
+
+void holders_of_volume(struct daemon *d, int64_t volume_id, char *out, size_t size)
+{
+	struct volume_search *s = calloc(1, sizeof *s);
+	dev_t device = (dev_t)d->handover.state->device;
+
+	*out = '\0';
+	if (!s)
+		return;
+	s->d = d;
+	s->volume = volume_id;
+	s->major = major(device);
+	s->minor = minor(device);
+	s->names = (struct naming){.out = out, .size = size};
+	each_process(note_mounts, s);
+	each_process(search_volume, s);
+	end_names(&s->names);
 	free(s);
 }
 

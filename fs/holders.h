@@ -16,6 +16,9 @@ void holders_name_writers(struct daemon *d, const char *volume, int64_t volume_i
 /* "container 0123456789ab (process 7, redis-server), …" for each other place where the folder, or one below it, is
  * mounted: in mount namespaces that do not show it at `folder` itself. "" when there is none. */
 void holders_of_mount(const char *folder, char *out, size_t size);
+/* "/dump.rdb (process 7, redis-server), …": files of the volume that processes have open or mapped, whatever for. Nothing
+ * is asked of the mount. "" when none. */
+void holders_of_volume(struct daemon *d, int64_t volume_id, char *out, size_t size);
 /* "dump.rdb (process 7, redis-server), …": files open on the filesystem that is mounted at `folder`. "" when none. */
 void holders_of_files(const char *folder, char *out, size_t size);
 

@@ -105,12 +105,16 @@ static int refuse_open_files(struct daemon *d, const struct volume_info *v, stru
 	char folder[PATH_MAX], who[ERR_TEXT_MAX / 2];
 	int r;
 
-	tmpfs_path(d, v->name, folder);
-	holders_of_files(folder, who, sizeof who);
+	if (v->tmpfs) {
+		tmpfs_path(d, v->name, folder);
+		holders_of_files(folder, who, sizeof who);
+	} else {
+		holders_of_volume(d, v->id, who, sizeof who);
+	}
 	if (!*who)
 		return 0;
 	r = err_set(err, EBUSY, "files of %s are open: %s", v->name, who);
-	err_hint(err, "stop it first");
+	err_hint(err, "stop it, or: varve volume rm --force %s", v->name);
 	return r;
 }
 
@@ -126,7 +130,7 @@ int volumes_remove(struct daemon *d, const char *name, unsigned flags, struct vo
 	r = volume_get(d->store, name, &v, err);
 	if (!r && !(flags & (VOLUMES_FORCE | VOLUMES_IGNORE_USES)))
 		r = refuse_uses(d, &v, "remove the container first (docker rm), or remove with --force", err);
-	if (!r && v.tmpfs && !forced)
+	if (!r && !forced)
 		r = refuse_open_files(d, &v, err);
 	if (r)
 		return r;

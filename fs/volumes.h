@@ -19,8 +19,8 @@ int volumes_create(struct daemon *d, const char *name, const struct volume_optio
 int volumes_clone(struct daemon *d, const char *volume, const char *snapshot, const char *name,
 		  const struct volume_options *opts, struct volumes_made *ret, struct err *err);
 
-/* -EBUSY, with who it is, while files are open for writing (on a tmpfs: open at all) or a container engine has it
- * mounted, and while a snapshot is held. */
+/* -EBUSY, with who it is, while files are open or mapped, for whatever, or a container engine has it mounted, and while a
+ * snapshot is held. */
 enum {
 	VOLUMES_FORCE = 1 /* whoever uses it; a held snapshot still refuses */,
 	VOLUMES_IGNORE_USES = 2,

@@ -275,7 +275,7 @@ static const struct args_option create_options[] = {
 	{0},
 };
 static const struct args_option rm_options[] = {
-	{"force", 'f', NULL, "even while files are open for writing"},
+	{"force", 'f', NULL, "even while files are open"},
 	{"purge", 0, NULL, "for good, not into the trash"},
 	{0},
 };

@@ -91,5 +91,7 @@ int ns_statfs(struct store *s, uint64_t node, struct ns_statfs *ret);
 
 /* The path of a node inside its volume ("/" for the root), for messages; caller frees. */
 int ns_path(struct store *s, uint64_t node, char **ret_volume, char **ret_path);
+/* The id of the volume that it is of, live or in a snapshot, with a name or without. */
+int ns_volume(struct store *s, uint64_t node, int64_t *ret);
 
 #endif

@@ -280,3 +280,17 @@ int ns_path(struct store *s, uint64_t node, char **ret_volume, char **ret_path)
 	*ret_path = steal(&path);
 	return 0;
 }
+
+int ns_volume(struct store *s, uint64_t node, int64_t *ret)
+{
+	struct resolved r;
+	int err;
+
+	LOCK_SCOPE(&s->lock);
+	err = node_resolve(s, node, &r);
+	if (!err && r.mount_root)
+		err = -EINVAL;
+	if (!err)
+		*ret = r.slot->volume;
+	return err;
+}

@@ -94,6 +94,9 @@ expect_eq "and both gone" "$(uses db)" 0
 exec 9>"$MNT/third/open"
 out=$(docker volume rm third 2>&1) && fail "removal with a file open"
 expect "a file that the host has open is in the way, and is named" grep -q "/open (process $$" <<<"$out"
+exec 9<"$MNT/third/f"
+out=$(docker volume rm third 2>&1) && fail "removal with a file open for reading"
+expect "for reading too" grep -q "/f (process $$" <<<"$out"
 exec 9>&-
 plugin VolumeDriver.Mount '{"Name":"third","ID":"leaked"}' >/dev/null
 expect_eq "an id that leaked is not in the way" "$(docker volume rm third 2>&1)" third

@@ -14,10 +14,27 @@ head -c 3000000 /dev/urandom >"$VOL/big"
 echo two >"$VOL/file"
 tree_list "$VOL" >"$WORK/want"
 
-# --- there and back, seen from a process that stays in it ---
+# --- there and back ---
 exec 8<"$VOL/file"
 expect_fail "not while a file is open for writing" bash -c "exec 9>>'$VOL/file'; '$VARVE' volume rm v"
-expect "rm" "$VARVE" volume rm v
+out=$("$VARVE" volume rm v 2>&1) && fail "not while one is open for reading"
+expect "nor for reading, and it is said by whom" grep -q "files of v are open: /\(file\|link\) (process $$" <<<"$out"
+python3 -c 'import mmap, sys, time
+f = open(sys.argv[1], "rb")
+m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+f.close()
+print(flush=True)
+time.sleep(1000)' "$VOL/big" >"$WORK/mapped" &
+mapper=$!
+for i in $(seq 100); do [ -s "$WORK/mapped" ] && break; sleep 0.1; done
+exec 8<&-
+out=$("$VARVE" volume rm v 2>&1) && fail "nor mapped"
+expect "nor mapped" grep -q "files of v are open: /big (process $mapper" <<<"$out"
+end_pid $mapper TERM
+exec 8<"$VOL/.snapshots/s/file"
+expect_fail "nor while one of a snapshot is" "$VARVE" volume rm v
+exec 8<&-
+expect "a folder that is open is not in the way; rm" bash -c "cd '$VOL' && exec 9<. && '$VARVE' volume rm v"
 expect_fail "the mount does not show it" test -e "$MNT/v"
 expect_eq "nor does ls" "$("$VARVE" -q volume ls)" ""
 expect_eq "the trash does" "$(trash)" "v "
@@ -31,7 +48,6 @@ expect "with all that was in it" cmp "$WORK/want" "$WORK/got"
 expect_eq "and its snapshot" "$(cat "$MNT/w/.snapshots/s/file")" one
 expect_eq "and its quota" "$(json_field quota volume inspect w)" $((50 << 20))
 expect_eq "and its attribute" "$(getfattr --only-values -n user.a "$MNT/w/file")" b
-exec 8<&-
 expect "it is a volume as any other" bash -c "echo three >'$MNT/w/file'"
 expect_eq "a hard link sees it" "$(cat "$MNT/w/link")" three
 
