@@ -61,7 +61,7 @@ static int refuse(struct import *im, int r)
 	return err_set(im->err, -r, "'%s' in the archive: %s", im->shown, err_name(-r));
 }
 
-static int refuse_archive(struct import *im)
+static int say_why(struct import *im)
 {
 	const char *why = archive_error_string(im->a);
 
@@ -73,6 +73,20 @@ static int refuse_archive(struct import *im)
 		return err_set(im->err, EINVAL, "this is no tar archive that can be read: %s", why ? why : "unknown");
 	return err_set(im->err, EINVAL, "the archive is damaged or cut short after '%s': %s", im->shown,
 		       why ? why : "unknown");
+}
+
+/* What bsdtar 3.6 puts out with --zstd into a pipe: it fills its last block up with zeros, after which neither zstd nor bsdtar
+ * itself can read it. */
+#define PADDED_ZSTD "Unknown frame descriptor"
+
+static int refuse_archive(struct import *im)
+{
+	const char *why = archive_error_string(im->a);
+	int r = say_why(im);
+
+	if (why && strstr(why, PADDED_ZSTD))
+		err_hint(im->err, "bsdtar spoils what it compresses with --zstd into a pipe: use bsdtar -cf - … | zstd");
+	return r;
 }
 
 /* Something in the archive could not be taken as it is. A name that is no UTF-8 is taken as the bytes that it is. */
