@@ -178,6 +178,18 @@ static int run(const char *what, char *const argv[], struct err *err)
 		       *first ? first : "the copy did not end well");
 }
 
+/* Where a volume's files are while it runs, and where what was saved of them is. */
+struct places {
+	char memory[PATH_MAX], stored[PATH_MAX];
+};
+
+static int find_places(struct daemon *d, const struct volume_info *v, struct places *ret, struct err *err)
+{
+	tmpfs_path(d, v->name, ret->memory);
+	(void)snprintf(ret->stored, PATH_MAX, "%.*s/%s", PATH_MAX - VOLUME_NAME_MAX - 2, d->options.mount, v->name);
+	return tmpfs_ensure(d, v, err);
+}
+
 /* `to` holds what `from` does, and nothing else. */
 static int replace(const char *what, char *from, char *to, struct err *err)
 {
@@ -188,35 +200,24 @@ static int replace(const char *what, char *from, char *to, struct err *err)
 	return r ? r : run(what, copy, err);
 }
 
-static void stored_path(const struct daemon *d, const char *volume, char ret[PATH_MAX])
-{
-	(void)snprintf(ret, PATH_MAX, "%.*s/%s", PATH_MAX - VOLUME_NAME_MAX - 2, d->options.mount, volume);
-}
-
 int tmpfs_save(struct daemon *d, const struct volume_info *v, struct err *err)
 {
-	char memory[PATH_MAX], stored[PATH_MAX], what[VOLUME_NAME_MAX + 64];
-	int r = tmpfs_ensure(d, v, err);
+	char what[VOLUME_NAME_MAX + 64];
+	struct places at;
+	int r = find_places(d, v, &at, err);
 
-	if (r)
-		return r;
-	tmpfs_path(d, v->name, memory);
-	stored_path(d, v->name, stored);
 	(void)snprintf(what, sizeof what, "copying the tmpfs %s into the store", v->name);
-	return replace(what, memory, stored, err);
+	return r ? r : replace(what, at.memory, at.stored, err);
 }
 
 int tmpfs_load(struct daemon *d, const struct volume_info *v, struct err *err)
 {
-	char memory[PATH_MAX], stored[PATH_MAX], what[VOLUME_NAME_MAX + 64];
-	int r = tmpfs_ensure(d, v, err);
+	char what[VOLUME_NAME_MAX + 64];
+	struct places at;
+	int r = find_places(d, v, &at, err);
 
-	if (r)
-		return r;
-	tmpfs_path(d, v->name, memory);
-	stored_path(d, v->name, stored);
 	(void)snprintf(what, sizeof what, "copying %s back into its tmpfs", v->name);
-	return replace(what, stored, memory, err);
+	return r ? r : replace(what, at.stored, at.memory, err);
 }
 
 int tmpfs_usage(const struct daemon *d, const char *volume, int64_t *ret_bytes, int64_t *ret_inodes)
