@@ -382,6 +382,8 @@ static int begin(struct receive *rc, const char *new_volume, struct receive_resu
 	if (!bad)
 		bad = sink_begin(rc->s, rc->target, rc->has_base ? &rc->base : NULL, given ? &blocks : NULL,
 				 rc->begin.root_ino, rc->begin.last_ino, &rc->sink, rc->err);
+	if (!bad)
+		bad = sink_distrust(rc->sink);
 	free(blocks.v);
 	atomic_store(&rc->progress->bytes_total, rc->has_base ? 0 : (uint64_t)rc->begin.bytes);
 	ret->made = !there;

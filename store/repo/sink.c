@@ -98,6 +98,11 @@ int sink_begin(struct store *s, const char *volume, const struct source_view *ba
 	return 0;
 }
 
+int sink_distrust(struct sink *k)
+{
+	return sink_watch_new(k->inos.root_local, &k->watch);
+}
+
 void sink_free(struct sink *k)
 {
 	if (!k)
@@ -105,6 +110,7 @@ void sink_free(struct sink *k)
 	sink_chunks_abort(k);
 	if (k->made && !k->finished)
 		draft_drop(k->s, &k->draft);
+	sink_watch_free(k->watch);
 	free(k->inos.v);
 	free(k->known);
 	free(k->pieces);
@@ -349,15 +355,19 @@ static int apply_entry(struct sink *k, struct branch *b, uint64_t parent, const 
 {
 	const struct meta_view head = {b, META_HEAD};
 	struct meta *m = k->s->meta;
-	struct dirent_row e;
+	struct dirent_row e, old;
 	struct row_dirent v;
 	int bad = dirent_get(m, &head, parent, name, len, &e);
+	bool there = !bad;
 
 	if (bad && bad != -ENOENT)
 		return bad;
-	if (!row->value)
-		return bad ? 0 : dirent_delete(m, b, &e);
-	if (bad) {
+	old = e;
+	if (!row->value) {
+		bad = there && k->watch ? sink_watch_entry(k->watch, m, &head, &old, NULL) : 0;
+		return bad || !there ? bad : dirent_delete(m, b, &e);
+	}
+	if (!there) {
 		e = (struct dirent_row){.parent = parent, .hash = dirent_hash(m, name, len), .name_len = (uint8_t)len};
 		memcpy(e.name, name, len);
 	}
@@ -365,6 +375,8 @@ static int apply_entry(struct sink *k, struct branch *b, uint64_t parent, const 
 	if (!bad)
 		bad = ino_blocks_map(&k->inos, v.ino, &e.ino);
 	e.type = v.type;
+	if (!bad && k->watch)
+		bad = sink_watch_entry(k->watch, m, &head, there ? &old : NULL, &e);
 	return bad ? bad : dirent_put(m, b, &e);
 }
 
@@ -394,6 +406,8 @@ static int put_extent(struct sink *k, struct branch *b, uint64_t ino, int64_t of
 		bad = -ECORRUPT;
 	if (!bad)
 		bad = hold_inode(k, b, ino);
+	if (bad == -ENOENT || (!bad && !S_ISREG(k->inode.mode)))
+		bad = -ECORRUPT;
 	if (bad)
 		return bad;
 	known = known_slot(k, &v.chunk);
@@ -415,6 +429,7 @@ static int put_extent(struct sink *k, struct branch *b, uint64_t ino, int64_t of
 
 static int apply_row(struct sink *k, struct branch *b, const struct sink_row *row)
 {
+	const struct meta_view head = {b, META_HEAD};
 	enum row_kind kind;
 	uint64_t remote, sub, ino;
 	const char *name;
@@ -423,6 +438,8 @@ static int apply_row(struct sink *k, struct branch *b, const struct sink_row *ro
 
 	if (!bad)
 		bad = ino_blocks_map(&k->inos, remote, &ino);
+	if (!bad && k->watch)
+		bad = sink_watch_touch(k->watch, k->s->meta, &head, ino);
 	if (bad)
 		return bad;
 	switch (kind) {

@@ -17,6 +17,8 @@ struct sink;
  * are numbers of the manifest. */
 int sink_begin(struct store *s, const char *volume, const struct source_view *base, const struct ino_blocks *blocks,
 	       uint64_t root_ino, uint64_t last_ino, struct sink **ret, struct err *err);
+/* Rows may be made up by anyone: sink_finish refuses (-ECORRUPT) a tree that makes no sense. Before the first row. */
+int sink_distrust(struct sink *k);
 /* Removes what was filled in, unless sink_finish has been called. */
 void sink_free(struct sink *k);
 

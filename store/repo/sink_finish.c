@@ -95,6 +95,21 @@ static int finish_in(struct tx *tx, void *arg)
 	return bad;
 }
 
+static int check_rows(struct sink *k)
+{
+	struct meta_view head;
+	int r = 0;
+
+	while (!r) {
+		LOCK_SCOPE(&k->s->lock);
+		r = rows_ready(k->s);
+		head = (struct meta_view){branch_get(k->s->meta, k->branch), META_HEAD};
+		if (!r)
+			r = head.branch ? sink_watch_check(k->watch, k->s->meta, &head) : -ESTALE;
+	}
+	return r < 0 ? r : 0;
+}
+
 int sink_finish(struct sink *k, const char *snapshot, int64_t created, const struct repo_name *received_as,
 		struct source_view *ret, struct err *err)
 {
@@ -105,7 +120,12 @@ int sink_finish(struct sink *k, const char *snapshot, int64_t created, const str
 			   .ret = ret,
 			   .err = err};
 	struct cut_times times;
-	int bad = instant_run(k->s, finish_in, NULL, &f, &times);
+	int bad = k->watch ? check_rows(k) : 0;
+
+	if (bad == -ECORRUPT)
+		return err_set(err, ECORRUPT, "what came makes no sense as a tree of files");
+	if (!bad)
+		bad = instant_run(k->s, finish_in, NULL, &f, &times);
 
 	if (bad)
 		return err && !err->code ? err_set(err, -bad, "putting the snapshot in its place: %s", err_name(-bad)) : bad;

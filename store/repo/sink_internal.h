@@ -3,6 +3,7 @@
 #define VARVE_REPO_SINK_INTERNAL_H
 
 #include "store/repo/sink.h"
+#include "store/repo/sink_watch.h"
 #include "store/volume/store_internal.h"
 #include "store/volume/volume_internal.h"
 
@@ -32,6 +33,7 @@ struct sink {
 	size_t n_pieces, cap_pieces, pending; /* pieces from `pending` on may lack ids */
 	struct inode inode;                   /* the one being changed */
 	bool has_inode, inode_dirty;
+	struct sink_watch *watch; /* NULL: rows are trusted */
 };
 
 #endif

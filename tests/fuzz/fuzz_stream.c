@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "store/base/le.h"
+#include "store/maint/check.h"
 #include "store/repo/receive.h"
 #include "store/repo/send.h"
 #include "store/repo/stream_frame.h"
@@ -116,6 +117,21 @@ static int get(void *arg, void *buf, size_t len, size_t *ret_len)
 	return 0;
 }
 
+static void report(void *arg, const char *line)
+{
+	(void)arg;
+	(void)fprintf(stderr, "%s\n", line);
+}
+
+/* What was let in is a tree like any other. */
+static void check_whole(void)
+{
+	struct check_result result = {0};
+	struct err err = {0};
+
+	fuzz_must(!check_store(store, 0, report, NULL, &result, &err) && !result.errors);
+}
+
 static void receive(const uint8_t *data, size_t len)
 {
 	struct source src = {data, len};
@@ -127,8 +143,10 @@ static void receive(const uint8_t *data, size_t len)
 
 	fuzz_must(!r || (r == -err.code && err.text[0]));
 	fuzz_must((volume_get(store, "w", &now, NULL) == 0) == (r == 0));
-	if (!r)
+	if (!r) {
+		check_whole();
 		fuzz_must(!volume_remove(store, "w", VOLUME_REMOVE_PURGE, &err));
+	}
 	fuzz_must(!volume_get(store, "v", &now, &err) && now.inodes == volume.inodes && now.snapshots == 2);
 }
 

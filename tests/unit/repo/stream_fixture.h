@@ -2,9 +2,11 @@
 #ifndef VARVE_TESTS_STREAM_FIXTURE_H
 #define VARVE_TESTS_STREAM_FIXTURE_H
 
+#include "store/base/le.h"
 #include "store/maint/check.h"
 #include "store/repo/receive.h"
 #include "store/repo/send.h"
+#include "store/repo/stream_format.h"
 #include "tests/unit/repo/tree.h"
 
 struct stream_fixture {
@@ -140,6 +142,30 @@ static inline void stream_check_clean(struct store *s)
 	if (check_store(s, 0, stream_report, NULL, &result, &err))
 		fail_msg("check_store: %s", err.text);
 	assert_int_equal(result.errors, 0);
+}
+
+/* --- a stream's records --- */
+
+static inline size_t stream_record_end(const struct buf *stream, size_t at)
+{
+	return at + 5 + le32_get(stream->data + at + 1) + 32;
+}
+
+/* Gives every record the check that it should have. */
+static inline void stream_seal(struct buf *stream)
+{
+	uint8_t *joined = malloc(32 + 5 + STREAM_RECORD_MAX), check[32];
+
+	assert_non_null(joined);
+	crypt_checksum(stream->data, STREAM_HEADER_LEN, check, 32);
+	for (size_t at = STREAM_HEADER_LEN, end; at < stream->len; at = end) {
+		end = stream_record_end(stream, at);
+		memcpy(joined, check, 32);
+		memcpy(joined + 32, stream->data + at, end - at - 32);
+		crypt_checksum(joined, end - at, check, 32);
+		memcpy(stream->data + end - 32, check, 32);
+	}
+	free(joined);
 }
 
 #endif

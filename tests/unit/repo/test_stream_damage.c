@@ -4,9 +4,6 @@
 
 #include <errno.h>
 
-#include "store/base/le.h"
-#include "store/repo/stream_format.h"
-
 #define FLIPS 400
 #define CUTS 150
 
@@ -67,16 +64,11 @@ static void refused(struct stream_fixture *f, const void *data, size_t len, int 
 	assert_int_equal(count_names(f->b->s), names);
 }
 
-static size_t record_end(const struct buf *stream, size_t at)
-{
-	return at + 5 + le32_get(stream->data + at + 1) + 32;
-}
-
 static void cut_everywhere(struct stream_fixture *f, const struct buf *stream, struct tree_rng *r)
 {
 	size_t records = 0;
 
-	for (size_t at = STREAM_HEADER_LEN; at < stream->len; at = record_end(stream, at), records++)
+	for (size_t at = STREAM_HEADER_LEN; at < stream->len; at = stream_record_end(stream, at), records++)
 		refused(f, stream->data, at, ECORRUPT);
 	print_message("%zu bytes, %zu records\n", stream->len, records);
 	for (int i = 0; i < CUTS; i++)
@@ -185,22 +177,6 @@ static void test_head_stays(void **state)
 
 /* --- streams whose checks fit, and which are wrong nevertheless --- */
 
-static void seal(struct buf *stream)
-{
-	uint8_t *joined = malloc(32 + 5 + STREAM_RECORD_MAX), check[32];
-
-	assert_non_null(joined);
-	crypt_checksum(stream->data, STREAM_HEADER_LEN, check, 32);
-	for (size_t at = STREAM_HEADER_LEN, end; at < stream->len; at = end) {
-		end = record_end(stream, at);
-		memcpy(joined, check, 32);
-		memcpy(joined + 32, stream->data + at, end - at - 32);
-		crypt_checksum(joined, end - at, check, 32);
-		memcpy(stream->data + end - 32, check, 32);
-	}
-	free(joined);
-}
-
 /* The stream without its nth record of a type, or (drop false) with the last byte of what it holds changed. */
 static struct buf altered(const struct buf *stream, enum stream_type type, unsigned nth, bool drop)
 {
@@ -210,13 +186,13 @@ static struct buf altered(const struct buf *stream, enum stream_type type, unsig
 	for (size_t at = STREAM_HEADER_LEN, end; at < stream->len; at = end) {
 		bool it = stream->data[at] == (uint8_t)type && !nth--;
 
-		end = record_end(stream, at);
+		end = stream_record_end(stream, at);
 		if (!it || !drop)
 			assert_int_equal(buf_add(&ret, stream->data + at, end - at), 0);
 		if (it && !drop)
 			ret.data[ret.len - 33] ^= 1;
 	}
-	seal(&ret);
+	stream_seal(&ret);
 	return ret;
 }
 
