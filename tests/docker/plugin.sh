@@ -91,6 +91,9 @@ docker rm -f one >/dev/null
 expect_eq "and both gone" "$(uses db)" 0
 
 # --- removal ---
+run_busy --mount type=volume,volume-driver=varve,target=/vol -- sh -c 'echo x >/vol/x' || fail "an anonymous volume"
+expect_eq "an anonymous volume goes with its container" "$("$VARVE" -q volume ls | grep -cE '^[0-9a-f]{64}$')" 0
+expect_eq "and not into the trash" "$("$VARVE" -q volume ls --trash 2>/dev/null | grep -cE '^[0-9a-f]{64}$')" 0
 exec 9>"$MNT/third/open"
 out=$(docker volume rm third 2>&1) && fail "removal with a file open"
 expect "a file that the host has open is in the way, and is named" grep -q "/open (process $$" <<<"$out"

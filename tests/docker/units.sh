@@ -53,6 +53,11 @@ expect_fail "errors are errors" docker varve volume inspect none
 expect_eq "and usage has its own exit status" "$(docker varve volume >/dev/null 2>&1; echo $?)" 2
 expect "the help says how it is called" grep -q 'docker varve volume' <(docker varve volume --help)
 complete() { "$DOCKER_CONFIG/cli-plugins/docker-varve" __complete varve "$@" | tr '\n' ' '; }
+echo there >"$MNT/early/file2"
+expect "docker varve export, into a pipe" bash -c 'docker varve export early 2>/dev/null >"$1"' - "$WORK/early.tar"
+expect "docker varve import, from one" bash -c 'cat "$1" | docker varve import late' - "$WORK/early.tar"
+expect_eq "with all that was in it" "$(cat "$MNT/late/file" "$MNT/late/file2" | tr '\n' ' ')" "here there "
+"$VARVE" volume rm -y late >>"$LOG" 2>&1
 expect_eq "completion: commands" "$(complete snap)" "snapshot :4 "
 expect_eq "completion: subcommands" "$(complete volume r)" "rm rename :4 "
 expect_eq "completion: volumes" "$(complete volume inspect "")" "early :4 "

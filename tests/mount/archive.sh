@@ -139,6 +139,17 @@ expect_fail "no archive from a terminal" script -qec "'$VARVE' import zz" /dev/n
 expect_fail "no such volume" "$VARVE" export none -o none.tar
 expect "no file is left of that" test ! -e none.tar
 
+volume socks
+python3 -c 'import os, socket, sys
+os.chdir(sys.argv[1])
+for name in "abc":
+    socket.socket(socket.AF_UNIX).bind(name)' "$VOL"
+echo here >"$VOL/file"
+"$VARVE" export socks >socks.tar 2>err
+expect_eq "sockets are left out" "$(tar -tf socks.tar | tr '\n' ' ')" "./ ./file "
+expect_eq "with one warning" "$(grep -ci socket err)" 1
+"$VARVE" volume rm -y --purge socks >>"$LOG" 2>&1
+
 # --- a client that goes away ---
 volume big
 head -c 60M /dev/urandom >"$VOL/data"
