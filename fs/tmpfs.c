@@ -21,6 +21,8 @@
 #include "store/base/log.h"
 #include "store/volume/namespace.h"
 
+/* What a killed daemon leaves running would be at work beside what the next one starts. */
+#define WITH_US "setpriv", "--pdeathsig", "KILL"
 #define MOUNT_FLAGS (MS_NOSUID | MS_NODEV)
 
 void tmpfs_path(const struct daemon *d, const char *volume, char ret[PATH_MAX])
@@ -193,8 +195,8 @@ static int find_places(struct daemon *d, const struct volume_info *v, struct pla
 /* `to` holds what `from` does, and nothing else. */
 static int replace(const char *what, char *from, char *to, struct err *err)
 {
-	char *const clear[] = {"find", to, "-mindepth", "1", "-delete", NULL};
-	char *const copy[] = {"cp", "-a", "-T", from, to, NULL};
+	char *const clear[] = {WITH_US, "find", to, "-mindepth", "1", "-delete", NULL};
+	char *const copy[] = {WITH_US, "cp", "-a", "-T", from, to, NULL};
 	int r = run(what, clear, err);
 
 	return r ? r : run(what, copy, err);

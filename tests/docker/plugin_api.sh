@@ -47,6 +47,21 @@ expect_eq "with its files" "$(cat "$MNT/tclone/sub/soft")" one
 expect_eq "a clone of what is in memory is refused" "$("$VARVE" clone t tother 2>&1 | head -n 1)" \
 	"varve clone: t is a tmpfs: only its snapshots can be cloned"
 
+# --- the daemon dies while it copies ---
+if [ "$(json_field possible status)" = true ]; then
+	"$VARVE" volume set t size=400M >/dev/null && head -c 300M /dev/urandom >"$T/t/big"
+	"$VARVE" snapshot create t@cut >>"$LOG" 2>&1 &
+	client=$!
+	for i in $(seq 200); do [ -e "$MNT/t/big" ] && break; sleep 0.01; done
+	harness_kill_daemon || fail "kill while it copies"
+	wait $client && fail "a snapshot that lost its daemon"
+	expect_eq "what copied for it does not go on" "$(pgrep -f -- "-T $T/t $MNT/t")" ""
+	expect_fail "there is no such snapshot" "$VARVE" snapshot rm t@cut
+	expect "it can be taken" "$VARVE" snapshot create t@cut
+	expect "and is whole" cmp "$T/t/big" "$MNT/t/.snapshots/cut/big"
+	rm "$T/t/big"
+fi
+
 # --- the daemon goes and comes; the record and the tmpfs stay ---
 plugin Create '{"Name":"v","Opts":null}' >/dev/null
 plugin Mount '{"Name":"v","ID":"a"}' >/dev/null
