@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "fs/processes.h"
 #include "fs/visit.h"
 #include "store/base/cleanup.h"
 #include "store/volume/file_io.h"
@@ -185,50 +186,10 @@ static bool find_source(const char *folder, struct mount_source *ret)
 	return best > 0;
 }
 
-/* Calls fn for each process until it says false. */
-static void each_process(bool (*fn)(void *arg, const char *pid), void *arg)
-{
-	const struct dirent *e;
-	DIR *proc = opendir("/proc");
-
-	if (!proc)
-		return;
-	while ((e = readdir(proc)))
-		if (isdigit((unsigned char)e->d_name[0]) && !fn(arg, e->d_name))
-			break;
-	(void)closedir(proc);
-}
-
-#define NAMESPACES_SEEN_MAX 1024 /* more are looked at once a process */
-
-struct namespaces {
-	ino_t seen[NAMESPACES_SEEN_MAX];
-	size_t n;
-};
-
-/* Whether the process's mount namespace is one that was not looked at. */
-static bool is_new_namespace(struct namespaces *s, const char *pid)
-{
-	char path[64];
-	struct stat st;
-	size_t i;
-
-	(void)snprintf(path, sizeof path, "/proc/%.20s/ns/mnt", pid);
-	if (stat(path, &st))
-		return false; /* ended meanwhile, or a kernel thread */
-	for (i = 0; i < s->n; i++)
-		if (s->seen[i] == st.st_ino)
-			return false;
-	if (s->n < NAMESPACES_SEEN_MAX)
-		s->seen[s->n++] = st.st_ino;
-	return true;
-}
-
 struct mount_search {
 	const char *folder;
 	struct mount_source source;
 	struct naming names;
-	struct namespaces namespaces;
 };
 
 static bool search_mounts(void *arg, const char *pid)
@@ -236,8 +197,6 @@ static bool search_mounts(void *arg, const char *pid)
 	struct mount_search *s = arg;
 	char id[CONTAINER_ID_SHOWN + 1];
 
-	if (!is_new_namespace(&s->namespaces, pid))
-		return true;
 	if (shows_mount(pid, &s->source)) {
 		find_container(pid, id);
 		add_name(&s->names, *id ? "container " : "", id, (uint32_t)strtoul(pid, NULL, 10));
@@ -253,7 +212,7 @@ static void visit_mounts(void *arg, int unused_fd)
 	(void)unused_fd;
 	if (!find_source(s->folder, &s->source))
 		return;
-	each_process(search_mounts, s);
+	(void)processes_each_namespace(search_mounts, s);
 	end_names(&s->names);
 }
 
@@ -276,7 +235,6 @@ struct volume_search {
 	struct daemon *d;
 	int64_t volume;
 	unsigned major, minor; /* of the store's mount */
-	struct namespaces namespaces;
 	int mounts[MOUNTS_MAX]; /* its ids */
 	size_t mounts_n;
 	uint64_t last; /* node named, of the process that is being looked at */
@@ -292,8 +250,6 @@ static bool note_mounts(void *arg, const char *pid)
 	size_t cap = 0;
 	FILE *f;
 
-	if (!is_new_namespace(&s->namespaces, pid))
-		return true;
 	(void)snprintf(path, sizeof path, "/proc/%.20s/mountinfo", pid);
 	f = fopen(path, "re");
 	while (f && getline(&line, &cap, f) > 0 && s->mounts_n < MOUNTS_MAX)
@@ -398,8 +354,8 @@ void holders_of_volume(struct daemon *d, int64_t volume_id, char *out, size_t si
 	s->major = major(device);
 	s->minor = minor(device);
 	s->names = (struct naming){.out = out, .size = size};
-	each_process(note_mounts, s);
-	each_process(search_volume, s);
+	(void)processes_each_namespace(note_mounts, s);
+	(void)processes_each(search_volume, s);
 	end_names(&s->names);
 	free(s);
 }
@@ -445,7 +401,7 @@ static void visit_files(void *arg, int unused_fd)
 	if (stat(s->folder, &st))
 		return;
 	s->dev = st.st_dev;
-	each_process(search_files, s);
+	(void)processes_each(search_files, s);
 	end_names(&s->names);
 }
 

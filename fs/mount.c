@@ -1,7 +1,5 @@
 #include "fs/mount.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,12 +9,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "fs/processes.h"
 #include "fs/visit.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
 #define READ_AHEAD_KB 4096
-#define NAMESPACES_KNOWN_MAX 1024 /* more are read once for each process */
 #define FUSE_SUPER_MAGIC 0x65735546
 
 int mount_make_dirs(const char *dir, struct err *err)
@@ -174,49 +172,29 @@ static bool mounts_inner(FILE *f, dev_t dev)
 	return ferror(f);
 }
 
-/* Whether the mount namespace of this process is new to the list, which it enters then. */
-static bool is_new_namespace(const char *pid, ino_t seen[], size_t *n, size_t max)
-{
-	char path[64];
-	struct stat st;
-	size_t i;
+struct inner_search {
+	dev_t device;
+	bool found;
+};
 
-	(void)snprintf(path, sizeof path, "/proc/%.20s/ns/mnt", pid);
-	if (stat(path, &st))
-		return false; /* ended meanwhile, or a kernel thread */
-	for (i = 0; i < *n; i++)
-		if (seen[i] == st.st_ino)
-			return false;
-	if (*n < max)
-		seen[(*n)++] = st.st_ino;
-	return true;
+static bool search_inner(void *arg, const char *pid)
+{
+	struct inner_search *s = arg;
+	char path[64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "/proc/%.20s/mountinfo", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	s->found = mounts_inner(f, s->device);
+	(void)fclose(f);
+	return !s->found;
 }
 
 bool mount_has_inner(dev_t device)
 {
-	ino_t seen[NAMESPACES_KNOWN_MAX];
-	const struct dirent *e;
-	bool inner = false;
-	size_t n = 0;
-	DIR *proc;
+	struct inner_search s = {.device = device};
 
-	proc = opendir("/proc");
-	if (!proc)
-		return true;
-	while (!inner && (e = readdir(proc))) {
-		char path[64];
-		FILE *f;
-
-		if (!isdigit((unsigned char)e->d_name[0]) ||
-		    !is_new_namespace(e->d_name, seen, &n, NAMESPACES_KNOWN_MAX))
-			continue;
-		(void)snprintf(path, sizeof path, "/proc/%.20s/mountinfo", e->d_name);
-		f = fopen(path, "re");
-		if (!f)
-			continue;
-		inner = mounts_inner(f, device);
-		(void)fclose(f);
-	}
-	(void)closedir(proc);
-	return inner;
+	return processes_each_namespace(search_inner, &s) || s.found;
 }
