@@ -10,6 +10,9 @@ V        ?= 0
 SANITIZE ?=
 COVERAGE ?= 0
 
+# One name for each file, however O was written: what an object depends on is noted under its name.
+override O := $(patsubst $(CURDIR)/%,%,$(abspath $(O)))
+
 VERSION  := 0.1.0
 comma    := ,
 VARIANT  := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(filter 1,$(COVERAGE)),-coverage)

@@ -7,9 +7,10 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 MAKE=${MAKE:-make}
 O=${O:-build}
-B=${B:-$O/out}
+OUT=${O#"$PWD/"} # as the Makefile names what it makes
+B=${B:-$OUT/out}
 JOBS=$(nproc)
-LOGS=$O/logs
+LOGS=$OUT/logs
 mkdir -p "$LOGS"
 TALLY=$LOGS/tally # a line for each step: passed, failed, and why it was skipped
 : >"$TALLY"
@@ -124,23 +125,23 @@ build() { step "build" $MAKE --no-print-directory -j"$JOBS" O="$O" all test-bins
 
 san=address,undefined
 sanitized() {
-	step "build with $san" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=$san unit-bins "$O/out-address-undefined/tests/model/model" \
-		"$O/out-address-undefined/tests/faults/faults" "$O/out-address-undefined/tests/crash/crash" fuzz-bins ||
+	step "build with $san" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=$san unit-bins "$OUT/out-address-undefined/tests/model/model" \
+		"$OUT/out-address-undefined/tests/faults/faults" "$OUT/out-address-undefined/tests/crash/crash" fuzz-bins ||
 		return
 	local bins
-	mapfile -t bins < <(unit_bins "$O/out-address-undefined" '.*')
+	mapfile -t bins < <(unit_bins "$OUT/out-address-undefined" '.*')
 	units "-asan" "${bins[@]}"
-	model "-asan" "$O/out-address-undefined" "$1"
-	faults "-asan" "$O/out-address-undefined" --stride "$2"
-	crash "-asan" "$O/out-address-undefined" $(($1 / 200))
-	fuzz "-asan" "$O/out-address-undefined" "$3"
+	model "-asan" "$OUT/out-address-undefined" "$1"
+	faults "-asan" "$OUT/out-address-undefined" --stride "$2"
+	crash "-asan" "$OUT/out-address-undefined" $(($1 / 200))
+	fuzz "-asan" "$OUT/out-address-undefined" "$3"
 	wait
 }
 
 tsan() {
 	step "build with thread" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE=thread unit-bins || return
 	local bins
-	mapfile -t bins < <(unit_bins "$O/out-thread" 'base|chunk|journal|volume|maint|repo|fs|docker')
+	mapfile -t bins < <(unit_bins "$OUT/out-thread" 'base|chunk|journal|volume|maint|repo|fs|docker')
 	units "-tsan" "${bins[@]}"
 	wait
 }
@@ -170,7 +171,7 @@ mounted() {
 	done
 	wait
 }
-mounted_asan() { mounted -asan "$O/out-address-undefined" "$san"; }
+mounted_asan() { mounted -asan "$OUT/out-address-undefined" "$san"; }
 
 case ${1:-} in
 quick | all)
