@@ -112,7 +112,7 @@ harness_mount
 for v in old young; do
 	volume $v
 	head -c 60M /dev/urandom >"$VOL/data"
-	sync -f "$VOL"
+	sync "$VOL/data"
 	"$VARVE" volume rm $v >/dev/null 2>&1
 done
 volume keep
