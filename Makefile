@@ -93,6 +93,8 @@ help:
 	@echo "  make check-docker   a container of a real Docker engine on a volume"
 	@echo "  make check-tsan     the unit tests of threaded modules under ThreadSanitizer"
 	@echo "  make check-mount-asan  the quick mounted tests with AddressSanitizer, LeakSanitizer and UBSan"
+	@echo "  make check-mount-tsan  the same with ThreadSanitizer"
+	@echo "  make check-valgrind unit tests, the model test, and a mounted daemon and the commands under valgrind"
 	@echo "  make unit-MODULE    the unit tests of store/MODULE"
 	@echo "  make bench          ratios to ext4 and passthrough_ll; BENCH=seqwrite,pgbench ROUNDS=5"
 	@echo "  make bench-backup   varve push beside restic, borg, casync and btrfs send; BACKUP='--days 3 --only varve,borg'"
@@ -224,7 +226,7 @@ test-bins: unit-bins $(MODEL_BIN) $(CRASH_BIN) $(FAULTS_BIN) $(FUZZ_BINS) $(POSI
 deps:
 	$(Q)tests/lib/deps.sh
 
-.PHONY: check check-all check-model check-crash check-faults check-mount check-pg check-docker check-tsan check-mount-asan check-includes
+.PHONY: check check-all check-model check-crash check-faults check-mount check-pg check-docker check-tsan check-mount-asan check-mount-tsan check-valgrind check-includes
 check: deps
 	$(Q)$(TEST_ENV) SEED=$(SEED) tests/lib/check.sh quick
 
@@ -256,8 +258,8 @@ check-docker: all
 check-tsan:
 	$(Q)$(TEST_ENV) tests/lib/check.sh tsan
 
-check-mount-asan:
-	$(Q)$(TEST_ENV) tests/lib/check.sh mount-asan
+check-mount-asan check-mount-tsan check-valgrind: check-%:
+	$(Q)$(TEST_ENV) tests/lib/check.sh $*
 
 check-includes:
 	$(Q)tests/check_includes.sh
