@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 
 #define SLOTS_FIRST 1024
@@ -63,21 +64,6 @@ void blob_index_free(struct blob_index *ix)
 	free(ix);
 }
 
-static int grow(void **v, size_t *cap, size_t n, size_t size)
-{
-	size_t more = *cap ? *cap * 2 : 256;
-	void *p;
-
-	if (n < *cap)
-		return 0;
-	p = realloc(*v, more * size);
-	if (!p)
-		return -ENOMEM;
-	*v = p;
-	*cap = more;
-	return 0;
-}
-
 /* Names are hashes. */
 static uint32_t *slot_of(const struct blob_index *ix, const struct repo_name *name)
 {
@@ -119,7 +105,7 @@ static int rehash(struct blob_index *ix)
 
 static int add_base(struct blob_index *ix, const struct repo_name *base, uint32_t *ret)
 {
-	int r = grow((void **)&ix->bases, &ix->cap_bases, ix->n_bases, sizeof *ix->bases);
+	int r = array_grow(&ix->bases, &ix->cap_bases, ix->n_bases, sizeof *ix->bases);
 
 	if (r)
 		return r;
@@ -131,7 +117,7 @@ static int add_base(struct blob_index *ix, const struct repo_name *base, uint32_
 static int add_record(struct blob_index *ix, const struct record *rec)
 {
 	uint32_t *slot;
-	int r = ix->n >= UINT32_MAX - 1 ? -EFBIG : grow((void **)&ix->records, &ix->cap, ix->n, sizeof *ix->records);
+	int r = ix->n >= UINT32_MAX - 1 ? -EFBIG : array_grow(&ix->records, &ix->cap, ix->n, sizeof *ix->records);
 
 	if (!r)
 		r = rehash(ix);
@@ -201,7 +187,7 @@ bool blob_index_has_pack(struct blob_index *ix, const struct repo_name *pack)
 
 static int add_pack(struct blob_index *ix, const struct repo_name *pack, unsigned flags)
 {
-	int r = grow((void **)&ix->packs, &ix->cap_packs, ix->n_packs, sizeof *ix->packs);
+	int r = array_grow(&ix->packs, &ix->cap_packs, ix->n_packs, sizeof *ix->packs);
 
 	if (!r)
 		r = grow_pack_slots(ix);

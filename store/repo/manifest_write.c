@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/array.h"
 #include "store/repo/codec.h"
 #include "store/repo/manifest.h"
 #include "store/repo/node.h"
@@ -61,15 +62,8 @@ static int level_add(struct level *l, const void *key, size_t key_len, const voi
 			  (uint32_t)value_len};
 	int bad;
 
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? l->cap * 2 : 64;
-		struct entry *v = realloc(l->v, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		l->v = v;
-		l->cap = cap;
-	}
+	if (array_grow(&l->v, &l->cap, l->n, sizeof *l->v))
+		return -ENOMEM;
 	bad = buf_add(&l->bytes, key, key_len);
 	if (!bad)
 		bad = buf_add(&l->bytes, value, value_len);

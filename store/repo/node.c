@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 
 #define NODE_MAGIC 'N'
@@ -76,15 +77,8 @@ static int take_entry(void *arg, const struct row_key *key, const void *value, s
 	struct reading *r = arg;
 	struct node *n = r->node;
 
-	if (n->n == r->cap) {
-		size_t cap = r->cap ? r->cap * 2 : 128;
-		struct node_entry *v = realloc(n->v, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		n->v = v;
-		r->cap = cap;
-	}
+	if (array_grow(&n->v, &r->cap, n->n, sizeof *n->v))
+		return -ENOMEM;
 	n->v[n->n++] = (struct node_entry){*key, value, value_len};
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 
 /* One pack being gathered. */
@@ -139,15 +140,8 @@ static int gather_add(struct gather *g, const struct repo_blob *blob, const void
 
 	if (!bad)
 		bad = buf_add(&g->bytes, sealed, blob->stored_len);
-	if (!bad && g->n == g->cap) {
-		size_t cap = g->cap ? g->cap * 2 : 256;
-		struct repo_blob *v = realloc(g->blobs, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		g->blobs = v;
-		g->cap = cap;
-	}
+	if (!bad)
+		bad = array_grow(&g->blobs, &g->cap, g->n, sizeof *g->blobs);
 	if (!bad)
 		g->blobs[g->n++] = *blob;
 	return bad;

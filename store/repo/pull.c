@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 #include "store/repo/parallel.h"
 #include "store/repo/sink.h"
@@ -175,15 +176,8 @@ static int add_row(struct pull *p, const struct row_key *key, const void *value,
 	struct pull_row row = {.key = *key, .value_len = value_len, .old_len = old_len, .value = value, .old = old};
 	int bad = 0;
 
-	if (p->n == p->cap) {
-		size_t cap = p->cap ? p->cap * 2 : 1024;
-		struct pull_row *v = realloc(p->rows, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		p->rows = v;
-		p->cap = cap;
-	}
+	if (array_grow(&p->rows, &p->cap, p->n, sizeof *p->rows))
+		return -ENOMEM;
 	row.value_at = p->bytes.len;
 	if (value)
 		bad = buf_add(&p->bytes, value, value_len);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 #include "store/repo/codec.h"
 #include "store/repo/parallel.h"
@@ -27,15 +28,8 @@ static int row_begin(struct push_rows *rows, const struct row_key *key)
 {
 	int r = 0;
 
-	if (rows->n == rows->cap) {
-		size_t cap = rows->cap ? rows->cap * 2 : 1024;
-		struct push_row *v = realloc(rows->v, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		rows->v = v;
-		rows->cap = cap;
-	}
+	if (array_grow(&rows->v, &rows->cap, rows->n, sizeof *rows->v))
+		return -ENOMEM;
 	rows->v[rows->n] = (struct push_row){.key_at = rows->bytes.len, .key_len = (uint32_t)key->len};
 	r = buf_add(&rows->bytes, key->b, key->len);
 	rows->v[rows->n].value_at = rows->bytes.len;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "store/repo/key.h"
@@ -99,15 +100,8 @@ static int collect_name(void *arg, const char *key, uint64_t size)
 	(void)size;
 	if (!repo_object_name(list->type, key, &name))
 		return 0;
-	if (list->n == list->cap) {
-		size_t cap = list->cap ? list->cap * 2 : 64;
-		struct repo_name *v = realloc(list->v, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		list->v = v;
-		list->cap = cap;
-	}
+	if (array_grow(&list->v, &list->cap, list->n, sizeof *list->v))
+		return -ENOMEM;
 	list->v[list->n++] = name;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 #include "store/repo/affected.h"
 #include "store/repo/codec.h"
@@ -92,15 +93,8 @@ static int take_pack(void *arg, const char *key, uint64_t size)
 
 	if (!repo_object_name(REPO_PACK, key, &name))
 		return 0;
-	if (c->n_packs == c->cap_packs) {
-		size_t cap = c->cap_packs ? c->cap_packs * 2 : 256;
-		struct listed *v = realloc(c->packs, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		c->packs = v;
-		c->cap_packs = cap;
-	}
+	if (array_grow(&c->packs, &c->cap_packs, c->n_packs, sizeof *c->packs))
+		return -ENOMEM;
 	c->packs[c->n_packs++] = (struct listed){name, size};
 	return 0;
 }

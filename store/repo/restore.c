@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "store/meta/xattr.h"
@@ -78,21 +79,6 @@ static void item_free(struct item *it)
 	*it = (struct item){0};
 }
 
-static int grow(void **v, size_t *cap, size_t n, size_t size)
-{
-	size_t more = *cap ? *cap * 2 : 16;
-	void *p;
-
-	if (n < *cap)
-		return 0;
-	p = realloc(*v, more * size);
-	if (!p)
-		return -ENOMEM;
-	*v = p;
-	*cap = more;
-	return 0;
-}
-
 static int take_row(void *arg, const struct row_key *key, const void *value, size_t value_len)
 {
 	struct item *it = arg;
@@ -109,7 +95,7 @@ static int take_row(void *arg, const struct row_key *key, const void *value, siz
 		return row_inode_parse(value, value_len, &it->inode);
 	}
 	if (kind == ROW_EXTENT) {
-		bad = grow((void **)&it->extents, &it->cap_extents, it->n_extents, sizeof *it->extents);
+		bad = array_grow(&it->extents, &it->cap_extents, it->n_extents, sizeof *it->extents);
 		if (bad)
 			return bad;
 		it->extents[it->n_extents].off = (int64_t)sub;
@@ -120,14 +106,14 @@ static int take_row(void *arg, const struct row_key *key, const void *value, siz
 
 		bad = row_dirent_parse(value, value_len, &v);
 		if (!bad)
-			bad = grow((void **)&it->entries, &it->cap_entries, it->n_entries, sizeof *it->entries);
+			bad = array_grow(&it->entries, &it->cap_entries, it->n_entries, sizeof *it->entries);
 		if (bad)
 			return bad;
 		it->entries[it->n_entries].ino = v.ino;
 		(void)snprintf(it->entries[it->n_entries++].name, NAME_LEN_MAX + 1, "%.*s", (int)len, name);
 		return 0;
 	}
-	bad = grow((void **)&it->xattrs, &it->cap_xattrs, it->n_xattrs, sizeof *it->xattrs);
+	bad = array_grow(&it->xattrs, &it->cap_xattrs, it->n_xattrs, sizeof *it->xattrs);
 	if (bad)
 		return bad;
 	it->xattrs[it->n_xattrs].at = it->values.len;
@@ -281,7 +267,7 @@ static int link_known(struct restore *rs, uint64_t ino, const struct item *it, i
 			bad = made(rs, linkat(rs->top, rs->links[i].path, dir, name, 0), name);
 			return bad ? bad : 1;
 		}
-	bad = grow((void **)&rs->links, &rs->cap_links, rs->n_links, sizeof *rs->links);
+	bad = array_grow(&rs->links, &rs->cap_links, rs->n_links, sizeof *rs->links);
 	if (bad)
 		return bad;
 	rs->links[rs->n_links] = (struct linked){ino, strdup(path)};

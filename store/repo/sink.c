@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/base/array.h"
+
 #define ROWS_IN_TX 128
 #define PUNCH_ROWS 256
 
@@ -177,15 +179,8 @@ static int emit_piece(void *arg, const struct chunk_piece *p)
 	struct sink *k = ((const struct emission *)arg)->k;
 	struct piece piece = {p->id, (uint32_t)p->off, p->len, p->loc, -1};
 
-	if (k->n_pieces == k->cap_pieces) {
-		size_t cap = k->cap_pieces ? k->cap_pieces * 2 : 256;
-		struct piece *v = realloc(k->pieces, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		k->pieces = v;
-		k->cap_pieces = cap;
-	}
+	if (array_grow(&k->pieces, &k->cap_pieces, k->n_pieces, sizeof *k->pieces))
+		return -ENOMEM;
 	/* one content twice before it has an id is one place */
 	for (size_t i = k->n_pieces; !piece.id && i-- > k->pending;)
 		if (!k->pieces[i].id && k->pieces[i].loc.pack == p->loc.pack && k->pieces[i].loc.off == p->loc.off) {

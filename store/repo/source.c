@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/base/array.h"
 #include "store/meta/history.h"
 #include "store/meta/reader.h"
 #include "store/volume/store_internal.h"
@@ -429,15 +430,8 @@ void source_changes_free(struct source_changes *c)
 
 int source_changes_add(struct source_changes *c, const struct source_change *one)
 {
-	if (c->n == c->cap) {
-		size_t cap = c->cap ? c->cap * 2 : 256;
-		struct source_change *v = realloc(c->v, cap * sizeof *v);
-
-		if (!v)
-			return -ENOMEM;
-		c->v = v;
-		c->cap = cap;
-	}
+	if (array_grow(&c->v, &c->cap, c->n, sizeof *c->v))
+		return -ENOMEM;
 	c->v[c->n++] = *one;
 	return 0;
 }
