@@ -3,11 +3,14 @@
 
 A dump with small edits at random places, a source tree with 1% of its files changed, and a database file with 2% of its 16 KiB pages
 changed, each day. Prints the time of the first backup, the median of the later ones, the repository's size after the last, the time of a full
-restore, and the most memory that the program had. Ratios count: everything is measured in turn on the same machine."""
+restore, the processor time of each, and the most memory that the program had. Ratios count: everything is measured in turn on the same
+machine."""
 import argparse
+import collections
 import json
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -31,6 +34,9 @@ def page(rng, words):
     """Half text, a third numbers, the rest zeros: compresses about 2:1, as database pages do."""
     text = " ".join(rng.choices(words, k=PAGE // 12)).encode()[: PAGE // 2]
     return (text + rng.randbytes(PAGE // 3)).ljust(PAGE, b"\0")
+
+
+Cost = collections.namedtuple("Cost", "seconds cpu memory")
 
 
 class Data:
@@ -82,25 +88,51 @@ class Data:
                 f.write(" ".join(rng.choices(words, k=9)) + ";\n")
 
 
-def rss_of_tree(pid):
-    """MiB of a process and of those that it started."""
-    total, todo = 0, [pid]
+def tree(pid):
+    """A process and those that it started."""
+    todo = [pid]
     while todo:
         p = todo.pop()
+        yield p
         try:
-            with open(f"/proc/{p}/status") as f:
-                total += sum(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
             for t in os.listdir(f"/proc/{p}/task"):
                 with open(f"/proc/{p}/task/{t}/children") as f:
                     todo += map(int, f.read().split())
         except OSError:
             pass
+
+
+def rss_of_tree(pid):
+    """MiB."""
+    total = 0
+    for p in tree(pid):
+        try:
+            with open(f"/proc/{p}/status") as f:
+                total += sum(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+        except OSError:
+            pass
     return total / 1024
 
 
+def cpu_of_tree(pid):
+    """Seconds of processor time of processes that run."""
+    total = 0
+    for p in tree(pid):
+        with open(f"/proc/{p}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of_ended():
+    """The same of all that was started and has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(cmd, env=None, cwd=None, also=None):
-    """Seconds, and the most memory in MiB that was seen (of `also`, a daemon that does the work, when there is one)."""
-    began, memory = time.monotonic(), 0
+    """Seconds, seconds of processor time, and the most memory in MiB that was seen (`also`: a daemon that does the work)."""
+    began, memory, cpu = time.monotonic(), 0, -cpu_of_ended() - (cpu_of_tree(also) if also else 0)
     p = subprocess.Popen(cmd, shell=isinstance(cmd, str), env={**os.environ, **(env or {})}, cwd=cwd, stdout=subprocess.DEVNULL,
                          stderr=subprocess.PIPE)
     ended = None
@@ -112,7 +144,7 @@ def run(cmd, env=None, cwd=None, also=None):
     seconds = time.monotonic() - began
     if ended:
         sys.exit(f"{cmd}: {p.stderr.read().decode()[-500:]}")
-    return seconds, memory
+    return Cost(seconds, cpu + cpu_of_ended() + (cpu_of_tree(also) if also else 0), memory)
 
 
 def tree_size(path):
@@ -250,21 +282,20 @@ def measure(name, data, args):
     p = PROGRAMS[name](work, data)
     try:
         os.sync()
-        first, memory = p.backup(0)
-        later = []
+        first, later = p.backup(0), []
         for day in range(1, args.days):
             data.day(p.at, day)
             os.sync()
-            seconds, m = p.backup(day)
-            later.append(seconds)
-            memory = max(memory, m)
+            later.append(p.backup(day))
         os.sync()
-        restore, m = p.restore(f"{work}/restored")
+        restore = p.restore(f"{work}/restored")
         if os.path.exists(f"{work}/restored/dump.sql"):
             run(["cmp", f"{p.at}/dump.sql", f"{work}/restored/dump.sql"])
             run(["cmp", f"{p.at}/data.db", f"{work}/restored/data.db"])
-        return {"program": name, "first_s": first, "later_s": statistics.median(later) if later else 0, "size_mib": p.size() / 2**20,
-                "restore_s": restore, "memory_mib": max(memory, m)}
+        middle = [statistics.median(c[i] for c in later) if later else 0 for i in (0, 1)]
+        return {"program": name, "first_s": first.seconds, "first_cpu_s": first.cpu, "later_s": middle[0], "later_cpu_s": middle[1],
+                "restore_s": restore.seconds, "restore_cpu_s": restore.cpu, "size_mib": p.size() / 2**20,
+                "memory_mib": max(c.memory for c in (first, restore, *later))}
     finally:
         p.end()
         if not args.keep:
@@ -284,7 +315,7 @@ def main():
     a.add_argument("--keep", action="store_true")
     args = a.parse_args()
     data, rows = Data(args), []
-    print(f"{'':10} {'first s':>8} {'later s':>8} {'size MiB':>9} {'restore s':>10} {'memory MiB':>11}")
+    print(f"{'':10} {'first s':>8} {'cpu':>6} {'later s':>8} {'cpu':>6} {'restore s':>10} {'cpu':>6} {'size MiB':>9} {'memory MiB':>11}")
     for name in args.only.split(","):
         pid = os.fork()  # so that the children's memory is this program's alone
         if not pid:
@@ -298,7 +329,8 @@ def main():
         with open(f"{args.work}.row") as f:
             r = json.load(f)
         rows.append(r)
-        print(f"{name:10} {r['first_s']:8.2f} {r['later_s']:8.2f} {r['size_mib']:9.0f} {r['restore_s']:10.2f} {r['memory_mib']:11.0f}", flush=True)
+        print(f"{name:10} {r['first_s']:8.2f} {r['first_cpu_s']:6.2f} {r['later_s']:8.2f} {r['later_cpu_s']:6.2f} {r['restore_s']:10.2f} "
+              f"{r['restore_cpu_s']:6.2f} {r['size_mib']:9.0f} {r['memory_mib']:11.0f}", flush=True)
     if args.json:
         with open(args.json, "w") as f:
             json.dump(rows, f, indent=1)
