@@ -1,6 +1,6 @@
 /* Push, pull, prune, forget and a change of keys, interrupted at each of their requests in each way: the repository is
  * whole, what was complete can be had back, the next call comes to its end, and a push sends nothing twice. With
- * VARVE_TEST_REPO over ssh or to S3 the ways take turns. */
+ * VARVE_TEST_REPO over ssh or to S3 the ways take turns, at every STRIDE-th request. */
 #include "tests/unit/repo/repo_fixture.h"
 
 #include <errno.h>
@@ -187,6 +187,7 @@ static void interrupt_everywhere(struct repo_fixture *f, const struct work *w)
 {
 	struct backend *be = place(f);
 	struct scene sc = {f, image_take(be), NULL, false, 0, {0}};
+	const char *stride = getenv("STRIDE"); /* elsewhere, for what is slow */
 	unsigned at = 1;
 
 	backend_free(be);
@@ -194,7 +195,7 @@ static void interrupt_everywhere(struct repo_fixture *f, const struct work *w)
 	assert_true(sc.plan != MAP_FAILED);
 	if (f->elsewhere)
 		while (interrupt(&sc, w, at % FAULT_KINDS, at))
-			at++;
+			at += stride ? (unsigned)atoi(stride) : 1;
 	else
 		for (enum fault_kind kind = 0; kind < FAULT_KINDS; kind++)
 			for (at = 1; interrupt(&sc, w, kind, at); at++)
