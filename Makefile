@@ -89,6 +89,7 @@ help:
 	@echo "  make check-crash    the power fails at 10,000 moments; POINTS=10000 SEED=1"
 	@echo "  make check-fuzz     every parser on random changes of valid input; RUNS=1000000 SEED=1; make fuzz-NAME: libFuzzer"
 	@echo "  make check-mount    every mounted test; T=tests/mount/sqlite.sh for one"
+	@echo "  make check-s3       repositories in s3rver and in Ceph's radosgw, which it installs"
 	@echo "  make check-pg       PostgreSQL under 100 snapshots and 10 clones"
 	@echo "  make check-docker   a container of a real Docker engine on a volume"
 	@echo "  make check-tsan     the unit tests of threaded modules under ThreadSanitizer"
@@ -226,7 +227,7 @@ test-bins: unit-bins $(MODEL_BIN) $(CRASH_BIN) $(FAULTS_BIN) $(FUZZ_BINS) $(POSI
 deps:
 	$(Q)tests/lib/deps.sh
 
-.PHONY: check check-all check-model check-crash check-faults check-mount check-pg check-docker check-tsan check-mount-asan check-mount-tsan check-valgrind check-includes
+.PHONY: check check-all check-model check-crash check-faults check-mount check-s3 check-pg check-docker check-tsan check-mount-asan check-mount-tsan check-valgrind check-includes
 check: deps
 	$(Q)$(TEST_ENV) SEED=$(SEED) tests/lib/check.sh quick
 
@@ -248,6 +249,11 @@ check-crash: $(CRASH_BIN)
 T ?= $(wildcard tests/mount/*.sh)
 check-mount: all $(POSIX_BIN)
 	$(Q)$(TEST_ENV) SEED=$(SEED) tests/lib/check.sh scripts $(T)
+
+# The repositories' S3 tests against Ceph's radosgw, which is installed for it.
+check-s3: all unit-bins
+	$(Q)command -v radosgw >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ceph-mon ceph-osd radosgw
+	$(Q)$(TEST_ENV) tests/lib/check.sh scripts tests/mount/repo_s3.sh tests/mount/repo_radosgw.sh
 
 check-pg: all
 	$(Q)$(TEST_ENV) LONG=1 tests/lib/check.sh scripts tests/mount/postgres.sh
