@@ -11,6 +11,8 @@
 
 #include "store/base/cleanup.h"
 #include "store/maint/check.h"
+#include "store/repo/receive.h"
+#include "store/repo/send.h"
 #include "store/volume/diff.h"
 #include "store/volume/file_io.h"
 #include "store/volume/snapshot.h"
@@ -377,6 +379,48 @@ static int s_check(struct work *w)
 	return check_store(w->s, CHECK_DATA, ignore_line, NULL, &r, NULL);
 }
 
+/* A stream in memory, and how far it has been read. */
+struct stream {
+	struct buf bytes;
+	size_t at;
+};
+
+static int stream_put(void *arg, const void *from, size_t len) { return buf_add(&((struct stream *)arg)->bytes, from, len); }
+
+static int stream_get(void *arg, void *to, size_t len, size_t *ret_len)
+{
+	struct stream *st = arg;
+	size_t n = st->bytes.len - st->at < len ? st->bytes.len - st->at : len;
+
+	memcpy(to, st->bytes.data + st->at, n);
+	st->at += n;
+	*ret_len = n;
+	return 0;
+}
+
+/* A snapshot goes out as a stream and comes in again, as the volume "moved" or one more snapshot of it. */
+static int move(struct work *w, const char *snapshot, const char *from)
+{
+	struct repo_progress progress = {0};
+	struct receive_result received;
+	struct send_result sent;
+	struct stream st = {0};
+	struct send *x;
+	int ret = send_open(w->s, "a", snapshot, from, &x, NULL);
+
+	if (ret)
+		return ret;
+	ret = send_run(x, stream_put, &st, &progress, &sent, NULL);
+	send_free(x);
+	if (!ret)
+		ret = repo_receive(w->s, "moved", stream_get, &st, &progress, &received, NULL);
+	buf_free(&st.bytes);
+	return ret;
+}
+
+static int s_move(struct work *w) { return move(w, "s1", ""); }
+static int s_move_change(struct work *w) { return move(w, "s2", "s1"); }
+
 static int s_close(struct work *w)
 {
 	struct store *s = w->s;
@@ -418,6 +462,8 @@ const struct step work_steps[] = {
 	{"fsyncdir", s_fsyncdir, 0, SYNC_RECORDS, "a:/small"},
 	AGAIN("chmod", s_chmod),
 	ALL("snapshot 2", s_snapshot2, -EEXIST),
+	ALL("send and receive", s_move, -EEXIST),
+	ALL("send and receive a change", s_move_change, -EEXIST),
 	AGAIN("truncate", s_truncate),
 	ALL("clone", s_clone, -EEXIST),
 	AGAIN("write to the clone", s_write_b),

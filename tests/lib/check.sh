@@ -198,7 +198,7 @@ quick | all)
 		model "" "$B" 20000
 		units "" "${bins[@]}"
 		scripts_beside "${quick_scripts[@]}"
-		sanitized 20000 61 5000
+		sanitized 20000 97 5000
 	else
 		export LONG=1
 		model "" "$B" 1000000
