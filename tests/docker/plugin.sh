@@ -59,6 +59,9 @@ tree_list "$MNT/up" >"$WORK/up.list"
 expect "with owners, modes, times, hard links and content" diff "$WORK/image.list" "$WORK/up.list"
 expect_eq "hard links are one file" "$(stat -c %i "$MNT/up/file")" "$(stat -c %i "$MNT/up/sub/hard")"
 expect_eq "and xattrs" "$(getfattr --only-values -n user.colour "$MNT/up/file" 2>/dev/null)" blue
+capabilities() { getfattr --only-values -e hex -n security.capability "$1" 2>/dev/null | xxd -p; }
+expect_eq "and capabilities" "$(capabilities "$MNT/up/sub/big")" "$(capabilities "$WORK/image/data/sub/big")"
+expect "which are some" test -n "$(capabilities "$MNT/up/sub/big")"
 acls() { (cd "$1" && find . ! -type l | LC_ALL=C sort | getfacl -np -); }
 expect_eq "and ACLs, default ones too" "$(acls "$MNT/up")" "$(acls "$WORK/image/data")"
 expect "which say something" grep -q '^default:user:7:rwx$' <(acls "$MNT/up")

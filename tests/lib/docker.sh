@@ -90,6 +90,7 @@ docker_busybox() {
 	setfattr -n user.colour -v blue "$i/data/file"
 	setfacl -m u:1000:rw "$i/data/file"
 	mkdir "$i/data/sub/shared" && setfacl -d -m u:7:rwx "$i/data/sub/shared"
+	setfattr -n security.capability -v 0x0100000200040000000000000000000000000000 "$i/data/sub/big" # cap_net_bind_service+ep
 	mkfifo "$i/data/pipe"
 	chown 77:88 "$i/data"
 	chmod 2770 "$i/data"
