@@ -118,5 +118,21 @@ expect 'without encryption' "$VARVE" -q repo init --no-encryption "$WORK/clear"
 says 'a key is refused then' 'not encrypted' "$VARVE" repo ls "$WORK/clear"
 expect 'it works without' env -u VARVE_PASSPHRASE "$VARVE" push v@four "$WORK/clear"
 expect 'and checks' env -u VARVE_PASSPHRASE "$VARVE" repo check --data "$WORK/clear"
+
+# The largest pack rots: which file that costs is said, it cannot be had, and the rest can.
+pack=$(find "$WORK/clear/packs" -type f -printf '%s %p\n' | sort -n | tail -n 1 | cut -d' ' -f2)
+printf '\377\376' | dd of="$pack" seek=100000 bs=1 conv=notrunc status=none
+out=$(env -u VARVE_PASSPHRASE "$VARVE" repo check --data "$WORK/clear" 2>&1)
+expect_eq 'a check of rot fails' $? 1
+expect 'and names the object' grep -q "${pack#"$WORK/clear/"} " <<<"$out"
+lost=$(sed -n "s/^.*: '\(.*\)' cannot be restored$/\1/p" <<<"$out" | head -n 1)
+expect 'and a file' test -n "$lost"
+snapshot=$(sed -n "s/^\([^ ]*\): '.*' cannot be restored$/\1/p" <<<"$out" | head -n 1)
+out=$(env -u VARVE_PASSPHRASE "$VARVE" restore "$WORK/clear" "$snapshot" "$lost" "$WORK/lost" 2>&1)
+expect_eq 'which cannot be restored: one line' "$(grep -c '^varve restore: .*damaged' <<<"$out")" 1
+other=store/repo
+[[ $lost != store/repo/* ]] || other=store/volume
+expect 'another can' env -u VARVE_PASSPHRASE "$VARVE" restore "$WORK/clear" "$snapshot" "$other" "$WORK/found"
+expect 'and is what it was' diff -r "$MNT/v/.snapshots/${snapshot#*@}/$other" "$WORK/found"
 harness_stop
 finish
