@@ -243,6 +243,18 @@ int chunk_store_punch(struct chunk_store *cs, uint32_t pack, uint64_t off, uint6
 	return ret;
 }
 
+int chunk_store_pack_length(struct chunk_store *cs, uint32_t pack, uint64_t *ret)
+{
+	char name[PACK_NAME_LEN + 1];
+	struct stat st;
+
+	pack_name(pack, name);
+	if (fstatat(cs->packs_fd, name, &st, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	*ret = (uint64_t)st.st_size;
+	return 0;
+}
+
 int chunk_store_remove_pack(struct chunk_store *cs, uint32_t pack)
 {
 	char name[PACK_NAME_LEN + 1];

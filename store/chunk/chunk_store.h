@@ -81,6 +81,8 @@ int chunk_store_remove_pack(struct chunk_store *cs, uint32_t pack);
 /* Calls fn with every pack file there is, and the bytes that it takes of the host filesystem, but not more than its length. fn may remove
  * packs. Ends with what fn returns, if that is not 0. */
 int chunk_store_each_pack(struct chunk_store *cs, int (*fn)(void *arg, uint32_t pack, uint64_t bytes), void *arg);
+/* The length of a pack's file; -ENOENT. */
+int chunk_store_pack_length(struct chunk_store *cs, uint32_t pack, uint64_t *ret);
 /* Bytes that packs take on the host filesystem (st_blocks). */
 int chunk_store_disk_usage(struct chunk_store *cs, uint64_t *ret_bytes);
 /* The record header's length: a dead chunk's record is [loc.off - header, loc.off + loc.stored_len). */

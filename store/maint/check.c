@@ -128,6 +128,48 @@ static int check_structure(struct check *c)
 	return ret == -ECANCELED ? ret : 0;
 }
 
+static bool is_short(struct check *c, uint32_t pack, uint64_t end)
+{
+	uint64_t len;
+
+	return chunk_store_pack_length(c->s->chunks, pack, &len) || len < end;
+}
+
+struct pack_ends {
+	struct check *c;
+	uint32_t pack; /* the one to look for; 0: any */
+	uint64_t end;
+};
+
+static int find_end(void *arg, uint32_t pack, uint64_t end)
+{
+	struct pack_ends *e = arg;
+
+	if (pack == e->pack)
+		e->end = end;
+	return pack == e->pack;
+}
+
+/* The reader sees an older commit: the pack may have been emptied and removed since. */
+static int check_pack_end(void *arg, uint32_t pack, uint64_t end)
+{
+	struct check *c = ((struct pack_ends *)arg)->c;
+	struct pack_ends now = {.c = c, .pack = pack};
+	int ret = 0;
+
+	if (!is_short(c, pack, end))
+		return 0;
+	if (c->m != c->s->meta) {
+		LOCK_SCOPE(&c->s->lock);
+		ret = audit_pack_ends(c->s->meta, find_end, &now);
+	} else {
+		now.end = end;
+	}
+	if (!ret && now.end && is_short(c, pack, now.end))
+		check_find(c, "pack %08x is missing, or ends before %llu, where its last chunk does", pack, (unsigned long long)now.end);
+	return ret;
+}
+
 static int check_tables(struct check *c)
 {
 	struct chunk_totals totals = {0};
@@ -142,7 +184,7 @@ static int check_tables(struct check *c)
 		if (!ret)
 			ret = check_step(c, i + 1, n);
 	}
-	return ret;
+	return ret ? ret : audit_pack_ends(c->m, check_pack_end, &(struct pack_ends){.c = c});
 }
 
 /* Calls fn for every view: for each volume its head, then its snapshots. fn may renew the reader. */

@@ -138,6 +138,8 @@ static void check_entry(struct walk *w, struct node *dir, const struct dirent_ro
 		return;
 	}
 	child->links++;
+	if (row->hash != dirent_hash(w->m, row->name, row->name_len))
+		FIND(w, dir->ino, "its entry '%s' cannot be found by its name", row->name);
 	if (row->type != IFTODT(child->mode))
 		FIND(w, dir->ino, "its entry '%s' has type %u, the inode's mode is %o", row->name, row->type, child->mode);
 	if (!S_ISDIR(child->mode))

@@ -189,15 +189,70 @@ SQL(AUDIT_REFS, "SELECT printf('chunk %d has %d references, but %d extents refer
 SQL(AUDIT_EXTENT, "SELECT printf('branch %d, inode %d: the extent at %d does not fit chunk %d', e.branch, e.ino, e.off, e.chunk)"
 		  " FROM extent e LEFT JOIN chunk c ON c.id=e.chunk WHERE e.chunk<>0 AND"
 		  " (c.id IS NULL OR e.off<0 OR e.len<=0 OR e.choff<0 OR e.choff+e.len>c.raw_len)")
+/* ?1 in those that have it: the current epoch */
+#define FOREVER "9223372036854775807"
+#define HEAD_EPOCH "9223372036854775806"
 #define AUDIT_VERSIONS(table, object, key)                                                                             \
 	"SELECT printf('branch %d, inode %d: versions of " #table " rows overlap before %d', branch, " object ", until) FROM" \
 	" (SELECT branch, " object ", until, since, lag(until, 1, 0) OVER (PARTITION BY branch, " key " ORDER BY until) AS before" \
-	" FROM " #table ") WHERE since<before OR since>=until"
+	" FROM " #table ") WHERE since<before OR since>=until OR since<1 OR since>?1 OR (until>?1 AND until<" FOREVER ")"
 SQL(AUDIT_INODE_VERSIONS, AUDIT_VERSIONS(inode, "ino", "ino"))
 SQL(AUDIT_DIRENT_VERSIONS, AUDIT_VERSIONS(dirent, "parent", "parent, hash, name"))
 SQL(AUDIT_XATTR_VERSIONS, AUDIT_VERSIONS(xattr, "ino", "ino, name"))
 SQL(AUDIT_EXTENT_VERSIONS, AUDIT_VERSIONS(extent, "ino", "ino, off"))
 #undef AUDIT_VERSIONS
+/* A closed row is there for a view, or a task removes it. */
+#define AUDIT_UNSEEN(table, object)                                                                                    \
+	"SELECT printf('branch %d, inode %d: no snapshot shows a version of " #table " rows that ended at %d, and nothing is to remove it'," \
+	" t.branch, " object ", t.until) FROM " #table " t WHERE t.until<" FOREVER " AND NOT EXISTS(SELECT 1 FROM snapshot s" \
+	" WHERE s.branch=t.branch AND s.epoch>=t.since AND s.epoch<t.until) AND NOT EXISTS(SELECT 1 FROM branch b WHERE b.parent=t.branch" \
+	" AND b.fork_epoch>=t.since AND b.fork_epoch<t.until) AND NOT EXISTS(SELECT 1 FROM reap r WHERE r.branch=t.branch" \
+	" AND t.since>r.p AND t.since<=r.v AND t.until<=r.n) LIMIT 100"
+SQL(AUDIT_INODE_UNSEEN, AUDIT_UNSEEN(inode, "t.ino"))
+SQL(AUDIT_DIRENT_UNSEEN, AUDIT_UNSEEN(dirent, "t.parent"))
+SQL(AUDIT_XATTR_UNSEEN, AUDIT_UNSEEN(xattr, "t.ino"))
+SQL(AUDIT_EXTENT_UNSEEN, AUDIT_UNSEEN(extent, "t.ino"))
+#undef AUDIT_UNSEEN
+/* Live rows of an inode are of one that lives; of what was made on the head's own branch, since that is where its row is then. */
+#define AUDIT_LIVING(table, value, what, where)                                                                        \
+	"SELECT DISTINCT printf('branch %d, inode %d: it has " what "', t.branch, t.ino) FROM " #table " t JOIN branch b ON b.id=t.branch" \
+	" JOIN volume v ON v.branch=b.id AND (v.flags&8)=0 LEFT JOIN inode i ON i.branch=t.branch AND i.ino=t.ino AND i.until=" FOREVER \
+	" WHERE b.head=1 AND t.until=" FOREVER " AND t.since>b.origin_epoch AND t." value                                     \
+	" AND NOT EXISTS(SELECT 1 FROM purge p WHERE p.branch=t.branch AND p.ino=t.ino) AND " where
+SQL(AUDIT_EXTENT_LIVING, AUDIT_LIVING(extent, "chunk<>0", "extents, but it does not exist", "coalesce(i.mode, 0)=0"))
+SQL(AUDIT_XATTR_LIVING, AUDIT_LIVING(xattr, "value IS NOT NULL AND substr(t.name, 1, 1)<>x'01'",
+				     "extended attributes, but its row says none, or does not exist", "coalesce(i.flags&1, 0)=0"))
+#undef AUDIT_LIVING
+SQL(AUDIT_ROWS, "SELECT printf('branch %d has rows, but does not exist', x.branch) FROM (SELECT DISTINCT branch FROM inode UNION"
+		" SELECT DISTINCT branch FROM dirent UNION SELECT DISTINCT branch FROM xattr UNION SELECT DISTINCT branch FROM extent UNION"
+		" SELECT branch FROM purge UNION SELECT branch FROM reap) x"
+		" WHERE NOT EXISTS(SELECT 1 FROM branch b WHERE b.id=x.branch)")
+SQL(AUDIT_BRANCH, "SELECT printf('branch %d: its parent %d, at %d, is not what it began from', b.id, b.parent, b.fork_epoch) FROM branch b"
+		  " WHERE b.parent<>0 AND (b.fork_epoch<1 OR b.fork_epoch>=?1 OR b.origin_branch<>b.parent OR b.origin_epoch<>b.fork_epoch"
+		  " OR NOT EXISTS(SELECT 1 FROM branch p WHERE p.id=b.parent) OR EXISTS(SELECT 1 FROM inode i WHERE i.branch=b.parent"
+		  " AND i.ino>b.ino_base AND i.since<=b.fork_epoch))")
+SQL(AUDIT_TASK, "SELECT printf('the task %d, to remove rows of branch %d, has bounds that cannot be', id, branch) FROM reap"
+		" WHERE p<0 OR v<=p OR n<1 OR (v<" FOREVER " AND (v>=?1 OR n<=v)) UNION ALL"
+		" SELECT printf('the task %d, to remove rows of inode %d, has bounds that cannot be', id, ino) FROM purge"
+		" WHERE epoch<1 OR epoch>?1 OR off<0")
+SQL(AUDIT_CHUNK, "SELECT printf('chunk %d: its lengths or its codec cannot be', id) FROM chunk WHERE raw_len<=0 OR stored_len<=0"
+		 " OR stored_len>raw_len OR codec NOT IN (0, 1) OR (codec=0 AND stored_len<>raw_len) OR indexed NOT IN (0, 1) OR pack<=0 OR off<=0")
+SQL(AUDIT_NUMBER, "SELECT printf('volume %s: its node id numbers %d and %d are not its own', v.name, v.number, v.head_number) FROM volume v"
+		  " WHERE NOT EXISTS(SELECT 1 FROM number n WHERE n.number=v.number AND n.kind=1 AND n.volume=v.id)"
+		  " OR NOT EXISTS(SELECT 1 FROM number n WHERE n.number=v.head_number AND n.kind=2 AND n.volume=v.id AND n.branch=v.branch"
+		  " AND n.epoch=" HEAD_EPOCH ") UNION ALL"
+		  " SELECT printf('snapshot %s: its node id number %d is not its own', s.name, s.number) FROM snapshot s WHERE s.number<>0"
+		  " AND NOT EXISTS(SELECT 1 FROM number n WHERE n.number=s.number AND n.kind=3 AND n.volume=s.volume AND n.branch=s.branch"
+		  " AND n.epoch=s.epoch) UNION ALL"
+		  " SELECT printf('the node id number %d is of nothing that there is', n.number) FROM number n WHERE n.kind NOT IN (1, 2, 3)"
+		  " OR NOT EXISTS(SELECT 1 FROM volume v WHERE v.id=n.volume)"
+		  " OR (n.kind=3 AND NOT EXISTS(SELECT 1 FROM snapshot s WHERE s.number=n.number))")
+/* The highest that are in use, in the order of enum counter */
+SQL(AUDIT_MAXIMA, "SELECT (SELECT max(ino) FROM inode), (SELECT max(id) FROM chunk),"
+		  " (SELECT max(pack) FROM (SELECT max(pack) AS pack FROM chunk UNION ALL SELECT max(pack) FROM free)),"
+		  " (SELECT max(number) FROM number), (SELECT max(id) FROM (SELECT max(id) AS id FROM branch UNION ALL SELECT max(id) FROM volume"
+		  " UNION ALL SELECT max(id) FROM snapshot UNION ALL SELECT max(id) FROM reap UNION ALL SELECT max(id) FROM purge))")
+SQL(AUDIT_PACK_ENDS, "SELECT pack, max(off+stored_len) FROM chunk GROUP BY pack")
 /* ?1: the length of a record's header */
 SQL(AUDIT_SPACE, "SELECT printf('pack %d: the record at %d overlaps the one before it', pack, start) FROM"
 		 " (SELECT pack, start, max(finish) OVER (PARTITION BY pack ORDER BY start ROWS BETWEEN UNBOUNDED PRECEDING AND"
@@ -208,10 +263,12 @@ SQL(AUDIT_PACK, "SELECT printf('pack %d: the counts of its chunks and their byte
 		" GROUP BY id HAVING sum(n)<>0 OR sum(b)<>0")
 SQL(AUDIT_VOLUME, "SELECT printf('volume %s: its branch %d is missing or no head', v.name, v.branch) FROM volume v"
 		  " LEFT JOIN branch b ON b.id=v.branch WHERE b.head IS NOT 1")
-SQL(AUDIT_SNAPSHOT, "SELECT printf('snapshot %s: its volume %d or its branch %d is missing', s.name, s.volume, s.branch) FROM snapshot s"
-		    " LEFT JOIN branch b ON b.id=s.branch LEFT JOIN volume v ON v.id=s.volume WHERE b.id IS NULL OR v.id IS NULL")
+SQL(AUDIT_SNAPSHOT, "SELECT printf('snapshot %s: its volume %d or its branch %d is missing, or has not come to its instant', s.name, s.volume, s.branch) FROM snapshot s"
+		    " LEFT JOIN branch b ON b.id=s.branch LEFT JOIN volume v ON v.id=s.volume WHERE b.id IS NULL OR v.id IS NULL OR s.epoch<1 OR s.epoch>=?1")
 SQL(AUDIT_HEAD, "SELECT printf('branch %d is a head of no volume', id) FROM branch WHERE head=1"
 		" AND NOT EXISTS(SELECT 1 FROM volume WHERE volume.branch=branch.id)")
+#undef HEAD_EPOCH
+#undef FOREVER
 SQL(AUDIT_SUMS, "SELECT count(*), coalesce(sum(raw_len), 0), coalesce(sum(stored_len), 0), coalesce(sum(raw_len*refs), 0) FROM chunk")
 
 /* --- history.c; ended in (from, to]; begun in it and live; begun in it and ended later --- */
