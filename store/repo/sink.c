@@ -336,11 +336,12 @@ static int apply_xattr(struct sink *k, struct branch *b, uint64_t ino, const cha
 	text[len] = 0;
 	if (text[0] == XATTR_INTERNAL && strcmp(text, XATTR_SYMLINK_TARGET) != 0)
 		return -ECORRUPT;
-	if (row->value)
-		return row->value_len > XATTR_VALUE_MAX
-			       ? -ECORRUPT
-			       : xattr_set(k->s->meta, b, ino, text, row->value_len ? row->value : "", row->value_len,
-					   0);
+	if (row->value) {
+		bad = row->value_len > XATTR_VALUE_MAX ? -ECORRUPT : hold_inode(k, b, ino);
+		if (bad)
+			return bad == -ENOENT ? -ECORRUPT : bad;
+		return xattr_set(k->s->meta, b, ino, text, row->value_len ? row->value : "", row->value_len, 0);
+	}
 	bad = xattr_delete(k->s->meta, b, ino, text);
 	return bad == -ENODATA ? 0 : bad;
 }

@@ -189,6 +189,18 @@ static int check_content(struct meta *m, const struct meta_view *head, const str
 	return !n || n > SYMLINK_LEN_MAX || (int64_t)n != inode->size || memchr(target, 0, n) ? -ECORRUPT : 0;
 }
 
+/* Attributes are of an inode that says so, or nobody would find them. */
+static int check_attributes(struct meta *m, const struct meta_view *head, const struct inode *inode)
+{
+	struct buf names = {0};
+	int bad = inode->flags & INODE_HAS_XATTR ? 0 : xattr_list(m, head, inode->ino, &names);
+
+	if (!bad && names.len)
+		bad = -ECORRUPT;
+	buf_free(&names);
+	return bad;
+}
+
 static int check_one(const struct sink_watch *w, struct meta *m, const struct meta_view *head, const struct touched *t)
 {
 	bool was_dir = S_ISDIR(t->mode);
@@ -198,6 +210,8 @@ static int check_one(const struct sink_watch *w, struct meta *m, const struct me
 
 	if (bad == -ENOENT)
 		return links || (was_dir ? t->size : 0) + t->entries ? -ECORRUPT : 0;
+	if (!bad)
+		bad = check_attributes(m, head, &inode);
 	if (bad)
 		return bad;
 	if ((t->mode && (t->mode & S_IFMT) != (inode.mode & S_IFMT)) || (t->type && t->type != IFTODT(inode.mode)))
