@@ -180,15 +180,23 @@ static int replay_ring(struct store *s, uint64_t rows_seq, uint64_t *ret_records
 }
 
 /* The ring may tell of chunks of a cut whose sync the daemon did not live to see, or that failed. */
-static int sync_new_chunks(struct store *s, uint64_t last_committed)
+static int next_new_chunk(struct store *s, uint64_t after, struct chunk_row *ret, size_t *ret_n)
+{
+	LOCK_SCOPE(&s->lock);
+	return chunk_scan(s->meta, after, ret, 1, ret_n);
+}
+
+int recover_chunks(struct store *s)
 {
 	struct chunk_row row;
-	uint64_t id = last_committed;
+	uint64_t id = s->chunks_before_ring;
 	uint32_t unsynced = 0; /* a pack */
 	size_t n;
 	int ret;
 
-	while (!(ret = chunk_scan(s->meta, id, &row, 1, &n)) && n) {
+	if (!s->from_ring)
+		return 0;
+	while (!(ret = next_new_chunk(s, id, &row, &n)) && n) {
 		const struct chunk_loc loc = {row.pack, row.off, row.stored_len, row.raw_len, row.codec, {row.hash_lo, row.hash_hi}};
 
 		if (unsynced && unsynced != row.pack)
@@ -209,7 +217,7 @@ static int sync_new_chunks(struct store *s, uint64_t last_committed)
 int recover(struct store *s, const struct store_options *opts, struct err *err)
 {
 	struct replay rp = {.s = s};
-	uint64_t base, settled, last_chunk = meta_last_chunk(s->meta);
+	uint64_t base, settled;
 	size_t i;
 	int ret;
 
@@ -223,9 +231,9 @@ int recover(struct store *s, const struct store_options *opts, struct err *err)
 		return err_set(err, ECORRUPT, "the database is damaged: it ends at record %llu, and had everything before %llu when the last daemon ran",
 			       (unsigned long long)rp.data_seq, (unsigned long long)ring_tail_seq(s->ring));
 	if (s->ring) {
+		s->from_ring = true;
+		s->chunks_before_ring = meta_last_chunk(s->meta);
 		ret = replay_ring(s, rp.rows_seq, &rp.records);
-		if (!ret)
-			ret = sync_new_chunks(s, last_chunk);
 		if (!ret)
 			ret = journal_replay(s->journal, 0, NULL, NULL, err);
 	} else {

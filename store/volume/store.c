@@ -274,7 +274,9 @@ static int finish_leftovers(struct store *s)
 
 	if (s->flags & STORE_READONLY)
 		return 0;
-	ret = store_commit(s);
+	ret = recover_chunks(s);
+	if (!ret)
+		ret = store_commit(s);
 	if (!ret)
 		ret = drafts_drop(s);
 	if (!ret && !(s->flags & STORE_KEEP_ORPHANS))

@@ -136,6 +136,8 @@ struct store {
 	bool held;           /* a commit that cannot keep up with late renames holds mutating operations back */
 	bool keep_orphans;
 	bool recovering; /* nothing is refused or waited for */
+	bool from_ring;  /* opened on an earlier daemon's ring, when the database ended with this chunk: */
+	uint64_t chunks_before_ring;
 	int rows_error;      /* not 0: SQLite lost its transaction, and the ring's records could not be applied again yet */
 	uint64_t reapply_at; /* us, CLOCK_MONOTONIC: not before is that tried again */
 	int commit_error;    /* of the last commit; 0 when it succeeded */
@@ -286,6 +288,8 @@ int sync_records(struct store *s, struct branch *b, uint64_t ino);
 /* --- recovery (recover.c) --- */
 /* With s->ring set: from it; else makes one and replays the journal into it. The caller commits. No other thread runs. */
 int recover(struct store *s, const struct store_options *opts, struct err *err);
+/* The chunks that the ring told of are on the disk, or lost and logged, on return: before the first commit. */
+int recover_chunks(struct store *s);
 /* Carries out buffer effects of a record; data may be NULL (a journal record without it). Lock held. */
 int effects_apply_buffers(struct store *s, uint64_t seq, struct buf_reader effects, const uint8_t *data, size_t data_len);
 
