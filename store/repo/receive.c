@@ -443,9 +443,9 @@ int repo_receive(struct store *s, const char *new_volume,
 	rc->progress = progress;
 	rc->err = err;
 	rc->in = (struct stream_in){.get = get, .arg = arg, .err = err};
-	bad = workers_new(rc);
+	bad = begin(rc, new_volume, ret);
 	if (!bad)
-		bad = begin(rc, new_volume, ret);
+		bad = workers_new(rc);
 	while (!bad)
 		bad = take_record(rc);
 	if (bad > 0)
