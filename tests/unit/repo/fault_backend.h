@@ -4,6 +4,8 @@
 #define VARVE_TESTS_FAULT_BACKEND_H
 
 #include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "store/repo/repo.h"
 
@@ -11,11 +13,10 @@ enum fault_kind {
 	FAULT_REFUSED, /* that request is not carried out */
 	FAULT_UNHEARD, /* it is, and its answer is lost */
 	FAULT_DEAD,    /* nothing is carried out from then on */
-	FAULT_KILLED,  /* the process ends before it; in a child of the test */
+	FAULT_KILLED,  /* the process is killed before it; a child of the test */
 	FAULT_KINDS,
 };
 static const char *const fault_names[] = {"refused", "unheard", "dead from", "killed before"};
-#define FAULT_EXIT 77 /* how a killed process ends */
 
 enum fault_op { FAULT_GET = 1, FAULT_PUT, FAULT_LIST, FAULT_REMOVE };
 
@@ -57,7 +58,7 @@ static inline int fault_step(struct backend *b, enum fault_op op, const char *ke
 	if (!hit)
 		return 0;
 	if (p->kind == FAULT_KILLED)
-		_exit(FAULT_EXIT);
+		(void)kill(getpid(), SIGKILL);
 	*ret_lost = p->kind == FAULT_UNHEARD;
 	return *ret_lost ? 0 : err_set(err, EIO, "request %u, of %s, was refused", n, key);
 }
