@@ -35,7 +35,8 @@ LOG=$WORK/varved.log
 export REPORTS=$WORK/reports
 mkdir -m 1777 "$REPORTS"
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=1:log_path=$REPORTS/asan${ASAN_OPTIONS:+:$ASAN_OPTIONS}
-TSAN_OPTIONS=suppressions=$HERE/tests/lib/tsan.supp:print_suppressions=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}
+# thread leaks: of tests whose processes end in the middle of something
+TSAN_OPTIONS=suppressions=$HERE/tests/lib/tsan.supp:print_suppressions=0:report_thread_leaks=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}
 export TSAN_OPTIONS=second_deadlock_stack=1:log_path=$REPORTS/tsan:$TSAN_OPTIONS
 export UBSAN_OPTIONS=print_stacktrace=1:log_path=$REPORTS/ubsan${UBSAN_OPTIONS:+:$UBSAN_OPTIONS}
 FAILED=0
