@@ -98,18 +98,26 @@ static int missing(const struct table_desc *d)
 	return -ECORRUPT;
 }
 
+/* Both wrap rather than trust what stood in a record. */
 static void add_to(int64_t *sum, int64_t delta)
 {
-	/* Wraps rather than trusts what stood in a record. */
 	(void)__builtin_add_overflow(*sum, delta, sum);
+}
+
+static int64_t times(int64_t a, int64_t b)
+{
+	int64_t ret;
+
+	(void)__builtin_mul_overflow(a, b, &ret);
+	return ret;
 }
 
 static void add_chunk_sums(struct meta *m, int sign, int64_t raw, int64_t stored, int64_t refs)
 {
 	add_to(&m->counters[COUNTER_CHUNKS], sign);
-	add_to(&m->counters[COUNTER_RAW_BYTES], sign * raw);
-	add_to(&m->counters[COUNTER_STORED_BYTES], sign * stored);
-	add_to(&m->counters[COUNTER_REFERENCED_BYTES], sign * raw * refs);
+	add_to(&m->counters[COUNTER_RAW_BYTES], times(sign, raw));
+	add_to(&m->counters[COUNTER_STORED_BYTES], times(sign, stored));
+	add_to(&m->counters[COUNTER_REFERENCED_BYTES], times(times(sign, raw), refs));
 }
 
 /* The table's row of a pack has nothing but integers, like the chunk's. */
@@ -339,7 +347,7 @@ int row_chunk_ref(struct meta *m, uint64_t id, int64_t delta)
 	ret = row_write(m, SQL_CHUNK_SET_REFS, T_CHUNK, cols, 2);
 	if (ret)
 		return ret;
-	add_to(&m->counters[COUNTER_REFERENCED_BYTES], delta * was.raw);
+	add_to(&m->counters[COUNTER_REFERENCED_BYTES], times(delta, was.raw));
 	ret = buf_add_u8(&m->effects, CHANGE_REF << 4 | T_CHUNK);
 	if (!ret)
 		ret = buf_add_varint(&m->effects, id);

@@ -235,6 +235,7 @@ static void test_opening_settles(void **state)
 	assert_true(seen.synced);
 	commit_one(&f, COMMITS);
 	meta_keep_files(f.m);
+	meta_free(f.m);
 	assert_int_equal(open_at(&f, &err), COMMITS);
 	assert_int_equal(close(fd), 0);
 	fixture_close(&f);
