@@ -185,30 +185,54 @@ static int look(struct diff *d, struct side *side, uint64_t ino)
 	return side->exists ? look_names(d, side, ino) : 0;
 }
 
-static bool same_name(const struct dirent_row *a, const struct dirent_row *b)
+static bool same_text(const struct dirent_row *a, const struct dirent_row *b)
 {
-	return a->parent == b->parent && a->name_len == b->name_len && !memcmp(a->name, b->name, a->name_len);
+	return a->name_len == b->name_len && !memcmp(a->name, b->name, a->name_len);
+}
+
+/* 1 if so, 0, or an error. */
+static int same_name(const struct diff *d, const struct dirent_row *a, const struct dirent_row *b)
+{
+	(void)d;
+	return a->parent == b->parent && same_text(a, b);
+}
+
+/* In another folder, which has taken the place of the first. */
+static int same_path(const struct diff *d, const struct dirent_row *a, const struct dirent_row *b)
+{
+	AUTO_FREE char *path_a = NULL;
+	AUTO_FREE char *path_b = NULL;
+	int ret;
+
+	if (!same_text(a, b))
+		return 0;
+	ret = view_path(d->m, &d->a.view, d->a.root_ino, a, &path_a);
+	if (!ret)
+		ret = view_path(d->m, &d->b.view, d->b.root_ino, b, &path_b);
+	return ret ? ret : !strcmp(path_a, path_b);
 }
 
 /* Takes the names that both have out of both; the last of them is given back. */
-static bool take_common(struct diff *d, struct dirent_row *ret)
+static int take_common(struct diff *d, int (*same)(const struct diff *d, const struct dirent_row *a, const struct dirent_row *b),
+		       struct dirent_row *ret)
 {
-	bool any = false;
-	size_t i, j;
+	for (size_t i = 0; i < d->a.n;) {
+		int found = 0;
+		size_t j;
 
-	for (i = 0; i < d->a.n;) {
-		for (j = 0; j < d->b.n && !same_name(&d->a.names[i], &d->b.names[j]); j++)
+		for (j = 0; j < d->b.n && !(found = same(d, &d->a.names[i], &d->b.names[j])); j++)
 			;
-		if (j == d->b.n) {
+		if (found < 0)
+			return found;
+		if (!found) {
 			i++;
 			continue;
 		}
 		*ret = d->b.names[j];
-		any = true;
 		d->a.names[i] = d->a.names[--d->a.n];
 		d->b.names[j] = d->b.names[--d->b.n];
 	}
-	return any;
+	return 0;
 }
 
 static unsigned what_changed(const struct diff *d, unsigned rows)
@@ -306,13 +330,15 @@ static int compare(struct diff *d, const struct candidate *c)
 	what = d->a.exists && d->b.exists ? what_changed(d, rows) : 0;
 	if (what && c->ino == d->b.root_ino)
 		return report(d, DIFF_MODIFIED, what, &d->b.inode, NULL, NULL);
-	if (what && d->b.n) {
+	if (!d->b.n)
+		what = 0;
+	else
 		common = d->b.names[0];
-		(void)take_common(d, &common);
+	ret = take_common(d, same_name, &common);
+	if (!ret)
+		ret = take_common(d, same_path, &common);
+	if (!ret && what)
 		ret = report(d, DIFF_MODIFIED, what, &d->b.inode, NULL, &common);
-	} else {
-		(void)take_common(d, &common);
-	}
 	for (i = 0; i < d->a.n && i < d->b.n && !ret; i++)
 		ret = report(d, DIFF_RENAMED, 0, &d->b.inode, &d->a.names[i], &d->b.names[i]);
 	for (i = d->b.n; i < d->a.n && !ret; i++)

@@ -204,6 +204,23 @@ static void test_renamed(void **state)
 	assert_diff(f, "v", "c", "v", "", "R /sub -> /dir\n");
 }
 
+/* Another folder in the place of the first, with the same files: of those nothing has changed. */
+static void test_folder_replaced(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t root = f->vol.root_node, sub = node(f, root, "sub"), two = node(f, sub, "two");
+	struct attr attr;
+
+	assert_int_equal(ns_create(f->s, &op, root, "new", S_IFDIR | 0755, 0, NULL, &attr), 0);
+	assert_int_equal(ns_rename(f->s, &op, sub, "one", attr.node, "one", 0), 0);
+	assert_int_equal(ns_rename(f->s, &op, sub, "two", attr.node, "two", 0), 0);
+	assert_int_equal(ns_rmdir(f->s, &op, root, "sub"), 0);
+	assert_int_equal(ns_rename(f->s, &op, root, "new", root, "sub", 0), 0);
+	assert_diff(f, "v", "a", "v", "", "+ /sub\n- /sub\n");
+	write_at(f, two, "more", 3);
+	assert_diff(f, "v", "a", "v", "", "+ /sub\n- /sub\nMca /sub/two\n");
+}
+
 static void test_links(void **state)
 {
 	struct fixture *f = *state;
@@ -306,6 +323,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_contents, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_attributes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_renamed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_folder_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_links_and_long_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clones, setup, teardown),
