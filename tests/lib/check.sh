@@ -166,21 +166,22 @@ quick_scripts=(
 	tests/mount/postgres.sh tests/docker/plugin.sh tests/mount/takeover.sh tests/docker/takeover.sh tests/mount/sqlite.sh
 	tests/mount/full_disk.sh tests/mount/posix.sh tests/mount/archive.sh tests/mount/fio.sh tests/mount/kill.sh tests/mount/package.sh
 	tests/mount/repo.sh tests/mount/send.sh tests/mount/repo_ssh.sh tests/mount/repo_s3.sh tests/mount/tar.sh tests/mount/git.sh tests/mount/cli.sh
+	tests/mount/failing_disk.sh tests/mount/at_once.sh tests/mount/cli_offline.sh tests/mount/cli_output.sh tests/mount/rot.sh tests/mount/prompt.sh
 	tests/mount/browse.sh tests/mount/rollback.sh tests/mount/clone.sh tests/mount/trash.sh tests/mount/gc.sh
 	tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/units.sh
 )
 
 # The quick mounted tests under daemons, commands and clients that are built with a sanitizer: harness.sh makes a failure of what one reports.
-# Not what is about a package or units, which have no such build.
+# Not what is about a package or units, which have no such build, nor what preloads a library of its own.
 # mounted VARIANT FOLDER SANITIZER
 mounted() {
 	local s folder
 	folder=$(realpath -m "$2")
 	step "build with $3" $MAKE --no-print-directory -j"$JOBS" O="$O" SANITIZE="$3" all unit-bins "$2/tests/mount/posix" ||
 		return
-	for s in "${quick_scripts[@]}" tests/mount/at_once.sh; do
+	for s in "${quick_scripts[@]}"; do
 		case $s in
-		*/package.sh | */units.sh) ;;
+		*/package.sh | */units.sh | */failing_disk.sh) ;;
 		*) beside "${s#tests/}$1" env LONG= B="$folder" VARVE="$folder/varve" VARVED="$folder/varved" "$s" ;;
 		esac
 	done
