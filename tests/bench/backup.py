@@ -222,7 +222,7 @@ class Btrfs(Plain):
         self.work, self.repo, self.previous = work, f"{work}/repo", None
         os.makedirs(self.repo)
         with open(f"{work}/image", "wb") as f:
-            f.truncate(4 << 30)
+            f.truncate(32 << 30) # ten days, received beside what they were sent from
         run(["mkfs.btrfs", "-q", f"{work}/image"])
         run(["mount", "-o", "loop", f"{work}/image", f"{work}/mnt"])
         run(["btrfs", "subvolume", "create", f"{work}/mnt/v"])
