@@ -117,7 +117,7 @@ int snapshot_rollback(struct store *s, const char *volume, const char *name, boo
 	if (r)
 		return err && !err->code ? err_set(err, -r, "rolling '%s' back failed: %s", volume, err_name(-r)) : r;
 	(void)snprintf(ret_saved, VOLUME_NAME_MAX + 1, "%s", rb.saved);
-	(void)orphans_free(s, rb.branch, false); /* else when the store is opened */
+	(void)orphans_free_inherited(s, rb.branch, false); /* else when the store is opened */
 	stats_add(&s->stats.rollbacks, 1);
 	maintain_kick(s);
 	return 0;
@@ -200,7 +200,7 @@ int snapshot_clone(struct store *s, const char *volume, const char *snapshot, co
 	r = instant_run(s, clone_in, NULL, &c, times ? times : &unused);
 	if (r)
 		return err && !err->code ? err_set(err, -r, "cloning '%s' failed: %s", volume, err_name(-r)) : r;
-	if (!orphans_free(s, c.branch, true) && !volume_get(s, new_name, &smaller, NULL) && smaller.id == ret->id)
+	if (!orphans_free_inherited(s, c.branch, true) && !volume_get(s, new_name, &smaller, NULL) && smaller.id == ret->id)
 		*ret = smaller;
 	stats_add(&s->stats.clones, 1);
 	maintain_kick(s);

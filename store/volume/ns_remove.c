@@ -384,30 +384,39 @@ static bool is_directory(struct store *s, const struct meta_view *v, uint64_t in
 	return !inode_get(s->meta, v, ino, &inode) && S_ISDIR(inode.mode);
 }
 
-static int free_of(struct store *s, struct branch *b, bool directories)
+/* Those of a view, in the head of a branch that shows them. */
+static int free_of(struct store *s, const struct meta_view *of, struct branch *b, bool directories)
 {
-	const struct meta_view head = {b, META_HEAD};
 	uint64_t ino = 0;
 	int ret = 0;
 
-	while (!ret && !(ret = orphan_next(s->meta, &head, &ino)))
-		if (directories || !is_directory(s, &head, ino))
+	while (!ret && !(ret = orphan_next(s->meta, of, &ino)))
+		if (directories || !is_directory(s, of, ino))
 			ret = forget_inode(s, b, ino);
 	return ret < 0 ? ret : 0;
 }
 
-int orphans_free(struct store *s, int64_t branch, bool directories)
+int orphans_free_inherited(struct store *s, int64_t branch, bool directories)
 {
+	struct meta_view origin;
 	struct branch *b;
 
 	LOCK_SCOPE(&s->lock);
 	b = branch_get(s->meta, branch);
-	return b && b->head ? free_of(s, b, directories) : 0;
+	if (!b || !b->head || !b->parent)
+		return 0;
+	origin = (struct meta_view){b->parent, b->fork_epoch};
+	return free_of(s, &origin, b, directories);
+}
+
+int orphans_free_files(struct store *s, struct branch *b)
+{
+	return free_of(s, &(struct meta_view){b, META_HEAD}, b, false);
 }
 
 static int free_of_head(void *arg, struct branch *b)
 {
-	return b->head ? free_of(arg, b, true) : 0;
+	return b->head ? free_of(arg, &(struct meta_view){b, META_HEAD}, b, true) : 0;
 }
 
 int orphans_free_all(struct store *s)

@@ -179,13 +179,13 @@ static int replay_ring(struct store *s, uint64_t rows_seq, uint64_t *ret_records
 	return ret < 0 ? ret : 0;
 }
 
-/* The ring may tell of chunks of a cut whose sync the daemon did not live to see, or that failed. */
 static int next_new_chunk(struct store *s, uint64_t after, struct chunk_row *ret, size_t *ret_n)
 {
 	LOCK_SCOPE(&s->lock);
 	return chunk_scan(s->meta, after, ret, 1, ret_n);
 }
 
+/* The ring may tell of chunks of a cut whose sync the daemon did not live to see, or that failed. */
 int recover_chunks(struct store *s)
 {
 	struct chunk_row row;

@@ -297,10 +297,12 @@ int effects_apply_buffers(struct store *s, uint64_t seq, struct buf_reader effec
 int inode_destroy(struct tx *tx, struct branch *b, const struct inode *inode);
 /* Sets the row's size (not put) and the branch's totals. */
 int inode_resize(struct store *s, struct branch *b, struct inode *inode, int64_t size);
-/* Frees the orphans of a head that nothing can reach: its number is new, so files were not opened by it. Directories are known by their
- * volume's number, so theirs may only go when that is new too. No lock held. */
-int orphans_free(struct store *s, int64_t branch, bool directories);
-/* Of every head: nothing is open when a store has just been opened. No lock held. */
+/* Frees what a new head had as orphans from its origin: its number is new, so none was opened by it; what has lost its name since may
+ * be open and stays. Directories are known by their volume's number, so theirs may only go when that is new too. No lock held. */
+int orphans_free_inherited(struct store *s, int64_t branch, bool directories);
+/* Frees a head's orphans but for directories, when its number is new and nothing was opened by it yet. Lock held. */
+int orphans_free_files(struct store *s, struct branch *b);
+/* Frees those of every head: nothing is open when a store has just been opened. No lock held. */
 int orphans_free_all(struct store *s);
 
 /* host_total and host_free only. */

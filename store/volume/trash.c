@@ -351,12 +351,14 @@ int trash_undelete(struct store *s, const char *name, const char *new_name, stru
 	r = undelete_in(&tx, name, new_name ? new_name : name, ret, &branch, err);
 	numbers_changed(s);
 	r = tx_end_locked(&tx, r, NULL, 0, NULL);
-	if (!r)
-		forget_opens(s, branch_get(s->meta, branch));
+	if (!r) {
+		struct branch *b = branch_get(s->meta, branch);
+
+		forget_opens(s, b);
+		r = orphans_free_files(s, b);
+	}
 	trash_changed(s);
 	(void)pthread_mutex_unlock(&s->lock);
-	if (!r)
-		r = orphans_free(s, branch, false);
 	if (!r)
 		r = file_sync_meta(s);
 	return r && err && !err->code ? err_set(err, -r, "bringing the volume '%s' back failed: %s", name, err_name(-r))

@@ -73,6 +73,29 @@ static void test_rollback_leaves_nameless(void **state)
 	assert_totals(f, "v", LEN, 2);
 }
 
+/* Between the cut and the freeing somebody opens files of the new head and removes their names: they stay. */
+static void test_opened_since_stays(void **state)
+{
+	struct store_fixture *f = *state;
+	char saved[VOLUME_NAME_MAX + 1];
+	uint64_t file, dir, later;
+	struct volume_row row;
+	struct attr kept, attr;
+	struct err err = {0};
+
+	make_nameless(f, &file, &dir);
+	assert_int_equal(snapshot_rollback(f->s, "v", "s", true, saved, NULL, &err), 0);
+	assert_int_equal(ns_lookup(f->s, f->vol.root_node, "kept", &kept), 0);
+	later = fixture_file(f, f->vol.root_node, "later", 3, LEN);
+	assert_int_equal(ns_unlink(f->s, &fixture_op, f->vol.root_node, "kept"), 0);
+	assert_int_equal(ns_unlink(f->s, &fixture_op, f->vol.root_node, "later"), 0);
+	assert_int_equal(volume_by_name(f->s->meta, "v", &row), 0);
+	assert_int_equal(orphans_free_inherited(f->s, row.branch, false), 0);
+	volume_row_free(&row);
+	assert_int_equal(ns_getattr(f->s, kept.node, &attr), 0);
+	assert_int_equal(ns_getattr(f->s, later, &attr), 0);
+}
+
 /* What a crash left to be done is done when the store is opened. */
 static void test_opening_frees(void **state)
 {
@@ -96,6 +119,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_clone_leaves_nameless),
 		T(test_rollback_leaves_nameless),
+		T(test_opened_since_stays),
 		T(test_opening_frees),
 	};
 
