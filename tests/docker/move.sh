@@ -32,10 +32,10 @@ unshare --mount --propagation private sleep infinity &
 HOLDER=$!
 started $HOLDER
 until [ "$(readlink "/proc/$HOLDER/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; do sleep 0.05; done
-two() {
-	nsenter --mount="/proc/$HOLDER/ns/mnt" -- env VARVE_STORE="$D2/store" VARVE_MOUNT="$D2/mnt" VARVE_API="$D2/api.sock" \
-		DOCKER_HOST="unix://$D2/d.sock" "$@"
-}
+# In the background the command alone, not the function: else $! would be a shell's pid, which ends and leaves the daemon running.
+in_two=(nsenter --mount="/proc/$HOLDER/ns/mnt" -- env VARVE_STORE="$D2/store" VARVE_MOUNT="$D2/mnt" VARVE_API="$D2/api.sock"
+	DOCKER_HOST="unix://$D2/d.sock")
+two() { "${in_two[@]}" "$@"; }
 two_exit() {
 	two docker ps -aq 2>/dev/null | xargs -r -n 99 nsenter --mount="/proc/$HOLDER/ns/mnt" -- docker -H "unix://$D2/d.sock" rm -f >/dev/null 2>&1
 	[ -z "${DOCKERD2:-}" ] || end_pid "$DOCKERD2" TERM
@@ -47,10 +47,10 @@ two mount -t tmpfs -o mode=0755 run /run || fail "a /run of its own"
 two "$VARVE" init "$D2/store" >>"$LOG" 2>&1 || fail "varve init"
 two "$VARVED" --store "$D2/store" --mount "$D2/mnt" --api "$D2/api.sock" --docker "$VARVE_DOCKER" --pidfile "$D2/varved.pid" --log stderr \
 	>>"$LOG" 2>&1 || fail "a second varved"
-two containerd --root "$D2/containerd" --state /run/containerd --address /run/containerd/containerd.sock >>"$D2/containerd.log" 2>&1 &
+"${in_two[@]}" containerd --root "$D2/containerd" --state /run/containerd --address /run/containerd/containerd.sock >>"$D2/containerd.log" 2>&1 &
 CONTAINERD2=$!
 for i in $(seq 100); do two test -S /run/containerd/containerd.sock && break; sleep 0.1; done
-two dockerd --containerd /run/containerd/containerd.sock --data-root "$D2/root" --exec-root "$D2/exec" -H "unix://$D2/d.sock" --pidfile "$D2/d.pid" \
+"${in_two[@]}" dockerd --containerd /run/containerd/containerd.sock --data-root "$D2/root" --exec-root "$D2/exec" -H "unix://$D2/d.sock" --pidfile "$D2/d.pid" \
 	--storage-driver "${DOCKER_STORAGE:-overlay2}" --iptables=false --bridge=none >>"$D2/log" 2>&1 &
 DOCKERD2=$!
 for i in $(seq 300); do two docker version >/dev/null 2>&1 && break; kill -0 $DOCKERD2 2>/dev/null || break; sleep 0.1; done
