@@ -444,6 +444,7 @@ static void record_golden(struct run *r)
 
 struct options {
 	unsigned long stride, nth;
+	unsigned long part, parts; /* of the runs, the part-th, when processes share them */
 	int kind, ending;
 	struct fault_plan plan;
 	bool all_endings;
@@ -455,10 +456,10 @@ static unsigned long loop(struct run *r, const struct options *o, unsigned long 
 	unsigned long bad = 0, runs = 0, first = o->stride > 1 ? 1 + (unsigned long)r->plan.how % o->stride : 1;
 	int ret = 0;
 
-	for (unsigned long nth = first; ret != NEVER_STRUCK && bad < BAD_MAX; nth += o->stride) {
-		r->plan.nth = nth;
+	for (unsigned long i = o->part - 1; ret != NEVER_STRUCK && bad < BAD_MAX; i += o->parts) {
+		r->plan.nth = first + i * o->stride;
 		for (int e = 0; e < ENDINGS && ret != NEVER_STRUCK; e++) {
-			if (!o->all_endings && (unsigned long)e != runs % ENDINGS)
+			if (!o->all_endings && (unsigned long)e != i % ENDINGS)
 				continue;
 			r->ending = (enum ending)e;
 			ret = run_process(r);
@@ -500,7 +501,7 @@ static unsigned long all_loops(struct run *r, const struct options *o)
 
 static _Noreturn void usage(void)
 {
-	fprintf(stderr, "usage: faults [--stride N] [--all-endings] [--kind K] | --kind K [--how H] [--for-good] --nth N --ending E\n"
+	fprintf(stderr, "usage: faults [--stride N] [--part I/N] [--all-endings] [--kind K] | --kind K [--how H] [--for-good] --nth N --ending E\n"
 			"  K 0 allocation, 1 SQLite allocation, 2 SQLite call, 3 pack, 4 journal, 5 database I/O;\n"
 			"  H 0 EIO, 1 ENOSPC, 2 short; E 0 go on, 1 restart, 2 power\n");
 	exit(2);
@@ -511,8 +512,9 @@ int main(int argc, char **argv)
 	static const struct option known[] = {
 		{"stride", required_argument, NULL, 's'}, {"nth", required_argument, NULL, 'n'}, {"kind", required_argument, NULL, 'k'},
 		{"how", required_argument, NULL, 'h'},	  {"for-good", no_argument, NULL, 'g'},	 {"ending", required_argument, NULL, 'e'},
-		{"all-endings", no_argument, NULL, 'a'},  {NULL, 0, NULL, 0}};
-	struct options o = {.stride = 1, .kind = -1};
+		{"all-endings", no_argument, NULL, 'a'},  {"part", required_argument, NULL, 'p'},
+		{NULL, 0, NULL, 0}};
+	struct options o = {.stride = 1, .part = 1, .parts = 1, .kind = -1};
 	struct run r = {.ring_fd = -1, .base = "/dev/shm/varve-faults-XXXXXX"};
 	unsigned long bad;
 	int c;
@@ -534,10 +536,10 @@ int main(int argc, char **argv)
 			o.ending = (int)(v % ENDINGS);
 		else if (c == 'a')
 			o.all_endings = true;
-		else
+		else if (c != 'p' || sscanf(optarg, "%lu/%lu", &o.part, &o.parts) != 2)
 			usage();
 	}
-	if (o.nth && o.kind < 0)
+	if ((o.nth && o.kind < 0) || !o.part || o.part > o.parts)
 		usage();
 	fault_sqlite_memory();
 	fault_init();
