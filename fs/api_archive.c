@@ -177,21 +177,29 @@ static int import_into(struct import *im, const struct draft *d, json_t **ret, s
 	return *ret ? 0 : err_set(err, ENOMEM, "the volume is there, but memory ran out");
 }
 
+/* What the archive goes into: empty, or what the volume shows. */
+static int import_draft(struct import *im, struct draft *ret, struct err *err)
+{
+	struct err why = {0};
+	struct volume_info v;
+	int r = im->merge ? volume_get(im->d->store, im->volume, &v, &why) : -ENOENT;
+
+	if (r == -ENOENT)
+		return draft_new(im->d->store, im->volume, &im->opts, true, ret, err);
+	if (r)
+		return err_set(err, -r, "%s", why.text);
+	r = fence_volume(im->d, im->volume, err);
+	return r ? r : draft_of_view(im->d->store, im->volume, "", ret, err);
+}
+
 static int import_run(void *arg, struct job *job, json_t **ret, struct err *err)
 {
 	struct import *im = *(struct import **)arg;
-	struct volume_info v;
 	struct draft d;
 	int r;
 
 	im->job = job;
-	if (im->merge && !volume_get(im->d->store, im->volume, &v, NULL)) {
-		r = fence_volume(im->d, im->volume, err);
-		if (!r)
-			r = draft_of_view(im->d->store, im->volume, "", &d, err);
-	} else {
-		r = draft_new(im->d->store, im->volume, &im->opts, true, &d, err);
-	}
+	r = import_draft(im, &d, err);
 	if (r == -EBUSY)
 		volumes_name_writers(im->d, im->volume, "stop it first", err);
 	if (!r) {

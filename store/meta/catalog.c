@@ -221,6 +221,16 @@ int snapshot_by_name(struct meta *m, int64_t volume, const char *name, struct sn
 	return missing(read_one(m, st, read_snapshot, ret));
 }
 
+int snapshot_name_free(struct meta *m, int64_t volume, const char *name)
+{
+	struct snapshot_row snap;
+	int err = snapshot_by_name(m, volume, name, &snap);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	return -EEXIST;
+}
+
 int snapshot_by_id(struct meta *m, int64_t id, struct snapshot_row *ret)
 {
 	sqlite3_stmt *st;

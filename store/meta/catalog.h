@@ -48,6 +48,8 @@ struct snapshot_row {
 	uint32_t flags;
 };
 int snapshot_by_name(struct meta *m, int64_t volume, const char *name, struct snapshot_row *ret); /* -ENOENT */
+/* -EEXIST when the volume has a snapshot of that name. */
+int snapshot_name_free(struct meta *m, int64_t volume, const char *name);
 int snapshot_by_id(struct meta *m, int64_t id, struct snapshot_row *ret);
 /* Inserts or replaces by id; pins (branch, epoch). */
 int snapshot_put(struct meta *m, const struct snapshot_row *s);

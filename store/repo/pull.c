@@ -233,18 +233,19 @@ static int check_names(struct pull *p, const char *volume, const char *snapshot,
 {
 	struct volume_info info;
 	struct snapshot_info snap;
-	struct err ignored = {0};
+	struct err why = {0};
 	int bad = volume_name_check("volume", volume, p->err);
 
 	if (bad)
 		return bad;
-	if (volume_get(p->s, volume, &info, &ignored))
-		return 0;
-	if (new_volume)
+	bad = volume_get(p->s, volume, &info, &why);
+	if (!bad && new_volume)
 		return err_set(p->err, EEXIST, "there is a volume '%s' already", volume);
-	if (!snapshot_get(p->s, volume, snapshot, &snap, &ignored))
+	if (!bad)
+		bad = snapshot_get(p->s, volume, snapshot, &snap, &why);
+	if (!bad)
 		return err_set(p->err, EEXIST, "there is a snapshot '%s@%s' already", volume, snapshot);
-	return 0;
+	return bad == -ENOENT ? 0 : err_set(p->err, -bad, "%s", why.text);
 }
 
 static int fill(struct pull *p, const char *volume)

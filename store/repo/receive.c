@@ -326,19 +326,22 @@ static int check_names(struct receive *rc, const char *new_volume, bool *ret_the
 	bool whole = stream_begin_whole(&rc->begin);
 	struct volume_info volume;
 	struct snapshot_info snap;
-	struct err ignored = {0};
+	struct err why = {0};
 	int bad = volume_name_check("volume", rc->target, rc->err);
 
 	if (!bad)
 		bad = volume_name_check("snapshot", rc->begin.snapshot, rc->err);
 	if (bad)
 		return bad;
-	*ret_there = !volume_get(rc->s, rc->target, &volume, &ignored);
-	if (*ret_there && whole && new_volume)
+	bad = volume_get(rc->s, rc->target, &volume, &why);
+	*ret_there = !bad;
+	if (!bad && whole && new_volume)
 		return err_set(rc->err, EEXIST, "there is a volume '%s' already", rc->target);
-	if (*ret_there && !snapshot_get(rc->s, rc->target, rc->begin.snapshot, &snap, &ignored))
+	if (!bad)
+		bad = snapshot_get(rc->s, rc->target, rc->begin.snapshot, &snap, &why);
+	if (!bad)
 		return err_set(rc->err, EEXIST, "there is a snapshot '%s@%s' already", rc->target, rc->begin.snapshot);
-	return 0;
+	return bad == -ENOENT ? 0 : err_set(rc->err, -bad, "%s", why.text);
 }
 
 /* The view that the stream begins from, held until the end. */

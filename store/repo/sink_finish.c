@@ -17,7 +17,6 @@ struct finish {
 
 static int check_target(struct store *s, const struct finish *f, struct volume_row *hidden, struct volume_row *target)
 {
-	struct snapshot_row snap;
 	int bad = volume_by_id(s->meta, f->k->draft.id, hidden);
 
 	if (bad)
@@ -30,7 +29,9 @@ static int check_target(struct store *s, const struct finish *f, struct volume_r
 		target->flags &= ~(uint32_t)(VOLUME_DRAFT | VOLUME_FILLING);
 		return 1;
 	}
-	if (!bad && !snapshot_by_name(s->meta, target->id, f->snapshot, &snap))
+	if (!bad)
+		bad = snapshot_name_free(s->meta, target->id, f->snapshot);
+	if (bad == -EEXIST)
 		bad = err_set(f->err, EEXIST, "there is a snapshot '%s@%s' already", target->name, f->snapshot);
 	return bad;
 }

@@ -145,12 +145,13 @@ static int set_pin(struct tx *tx, const struct source_view *v, const char *repo_
 					    .root_ino = v->root_ino,
 				    },
 			    old;
-	int r = 0;
+	int r;
 
 	pin_name(repo_id, id, pin.name);
-	if (!snapshot_by_name(tx->s->meta, v->volume, pin.name, &old))
-		r = snapshot_drop(tx, &old);
+	r = snapshot_by_name(tx->s->meta, v->volume, pin.name, &old);
 	if (!r)
+		r = snapshot_drop(tx, &old);
+	if (!r || r == -ENOENT)
 		r = snapshot_put(tx->s->meta, &pin);
 	if (!r && id)
 		r = drop_pins(tx, v->volume, repo_id, false, pin.id);

@@ -48,10 +48,10 @@ int head_replace(struct tx *tx, struct volume_row *vol, struct branch *b, int64_
 		 char ret_saved[VOLUME_NAME_MAX + 1])
 {
 	struct snapshot_row saved;
-	int r;
+	int r = snapshot_default_name(tx->s, vol, prefix, tx->now, ret_saved);
 
-	snapshot_default_name(tx->s, vol, prefix, tx->now, ret_saved);
-	r = snapshot_insert(tx, vol, ret_saved, SNAPSHOT_AUTO, epoch, &saved);
+	if (!r)
+		r = snapshot_insert(tx, vol, ret_saved, SNAPSHOT_AUTO, epoch, &saved);
 	if (!r)
 		r = switch_head(tx, vol, b, epoch);
 	return r;

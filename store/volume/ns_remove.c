@@ -377,22 +377,19 @@ void ns_keep_orphans(struct store *s, bool keep)
 	s->keep_orphans = keep;
 }
 
-static bool is_directory(struct store *s, const struct meta_view *v, uint64_t ino)
-{
-	struct inode inode;
-
-	return !inode_get(s->meta, v, ino, &inode) && S_ISDIR(inode.mode);
-}
-
 /* Those of a view, in the head of a branch that shows them. */
 static int free_of(struct store *s, const struct meta_view *of, struct branch *b, bool directories)
 {
+	struct inode inode;
 	uint64_t ino = 0;
 	int ret = 0;
 
-	while (!ret && !(ret = orphan_next(s->meta, of, &ino)))
-		if (directories || !is_directory(s, of, ino))
+	while (!ret && !(ret = orphan_next(s->meta, of, &ino))) {
+		if (!directories)
+			ret = inode_get(s->meta, of, ino, &inode);
+		if (!ret && (directories || !S_ISDIR(inode.mode)))
 			ret = forget_inode(s, b, ino);
+	}
 	return ret < 0 ? ret : 0;
 }
 

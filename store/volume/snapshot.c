@@ -38,22 +38,24 @@ static int fill(struct store *s, const struct volume_row *vol, const struct snap
 	return snapshot_clones(s->meta, snap->branch, snap->epoch, &ret->clones);
 }
 
-void snapshot_default_name(struct store *s, const struct volume_row *vol, const char *prefix, int64_t now, char *out)
+int snapshot_default_name(struct store *s, const struct volume_row *vol, const char *prefix, int64_t now, char *out)
 {
 	time_t seconds = (time_t)(now / 1000000000);
-	struct snapshot_row snap;
 	char stamp[32];
 	struct tm tm;
 	unsigned n = 0;
+	int r;
 
 	(void)gmtime_r(&seconds, &tm);
 	(void)strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
 	(void)snprintf(out, VOLUME_NAME_MAX + 1, "%s%s", prefix, stamp);
 	/* Several within a second: "-2" and so on, begun behind those that there are. */
-	if (snapshot_named(s->meta, vol->id, out, &n))
-		n = 0;
-	while (!snapshot_by_name(s->meta, vol->id, out, &snap))
+	r = snapshot_named(s->meta, vol->id, out, &n);
+	while (!r && (r = snapshot_name_free(s->meta, vol->id, out)) == -EEXIST) {
 		(void)snprintf(out, VOLUME_NAME_MAX + 1, "%s%s-%u", prefix, stamp, ++n);
+		r = 0;
+	}
+	return r;
 }
 
 /* The epoch has been ended: a row that pins what the volume showed. */
@@ -103,8 +105,8 @@ static int create_one(struct tx *tx, struct create *c, size_t i, int64_t epoch)
 	if (r)
 		return r;
 	if (!*name->snapshot)
-		snapshot_default_name(s, &vol, "", tx->now, name->snapshot);
-	else if (!snapshot_by_name(s->meta, vol.id, name->snapshot, &snap))
+		r = snapshot_default_name(s, &vol, "", tx->now, name->snapshot);
+	else if ((r = snapshot_name_free(s->meta, vol.id, name->snapshot)) == -EEXIST)
 		r = err_set(c->err, EEXIST, "there is a snapshot '%s@%s' already", vol.name, name->snapshot);
 	if (!r)
 		r = snapshot_insert(tx, &vol, name->snapshot, 0, epoch, &snap);
@@ -246,7 +248,7 @@ int snapshot_get(struct store *s, const char *volume, const char *name, struct s
 		return r;
 	r = fill(s, &vol, &snap, ret);
 	volume_row_free(&vol);
-	return r;
+	return r ? err_set(err, -r, "reading the snapshot '%s@%s' failed: %s", volume, name, err_name(-r)) : 0;
 }
 
 int snapshot_drop(struct tx *tx, const struct snapshot_row *snap)

@@ -25,7 +25,7 @@ int volume_destroy(struct tx *tx, const struct volume_row *vol);
 /* Removes a snapshot's row, its number and its view; in a transaction. */
 int snapshot_drop(struct tx *tx, const struct snapshot_row *snap);
 /* PREFIX and the time, with a suffix when that is taken; out holds VOLUME_NAME_MAX + 1. */
-void snapshot_default_name(struct store *s, const struct volume_row *vol, const char *prefix, int64_t now, char *out);
+int snapshot_default_name(struct store *s, const struct volume_row *vol, const char *prefix, int64_t now, char *out);
 /* A row that pins what the volume showed up to `epoch`, which has just been ended. */
 int snapshot_insert(struct tx *tx, const struct volume_row *vol, const char *name, unsigned flags, int64_t epoch,
 		    struct snapshot_row *ret);
