@@ -53,7 +53,8 @@ int row_branch_totals(struct meta *m, struct branch *b, int64_t bytes, int64_t i
 /* Runs a statement that changes rows of the table; in an operation, behind its savepoint. Leaves effects and memory alone. */
 int row_write(struct meta *m, enum sql_id id, enum table t, const struct value *cols, unsigned n);
 
-/* Statements: sql_list.h has them all, sql.h makes the enum. sql_stmt resets and returns the prepared statement. */
+/* Statements: sql_list.h has them all, sql.h makes the enum. sql_stmt resets and returns the prepared statement, NULL when it
+ * fails: resetting that does nothing. */
 int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret);
 /* Steps: 0 a row, >0 done, -errno. Done and errors reset the statement. */
 int sql_step(struct meta *m, sqlite3_stmt *st);

@@ -106,6 +106,7 @@ int sql_stmt(struct meta *m, enum sql_id id, sqlite3_stmt **ret)
 	bool controls = id >= SQL_BEGIN && id <= SQL_ROLLBACK_TO;
 	int err, rc;
 
+	*ret = NULL;
 	/* Reads too are several times cheaper inside a transaction, which takes and gives back the WAL's locks only
 	 * once. */
 	if (!controls && m->lost) /* what the files have is older than what was acknowledged */

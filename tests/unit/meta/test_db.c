@@ -524,6 +524,21 @@ static void test_faults_torn_full(void **state)
 	fault_loop(-ENOSPC, 1000);
 }
 
+/* A statement that is not to be had is NULL, which its user's clean-up takes. */
+static void test_no_statement(void **state)
+{
+	struct fixture f;
+	sqlite3_stmt *st = (sqlite3_stmt *)&f;
+
+	(void)state;
+	fixture_open(&f);
+	f.m->lost = true;
+	f.m->lost_error = -ENOMEM;
+	assert_int_equal(sql_stmt(f.m, SQL_AUDIT_SPACE, &st), -ENOMEM);
+	assert_null(st);
+	fixture_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,6 +546,7 @@ int main(void)
 		cmocka_unit_test(test_settings),   cmocka_unit_test(test_killed),	 cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_rollback),   cmocka_unit_test(test_too_new),	 cmocka_unit_test(test_wal_bounded),
 		cmocka_unit_test(test_lost),	   cmocka_unit_test(test_faults_eio),	 cmocka_unit_test(test_faults_torn_full),
+		cmocka_unit_test(test_no_statement),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
