@@ -56,19 +56,43 @@ for pid in "${pids[@]}"; do
 	end_pid "$pid" TERM
 done
 
-say "$inodes inodes"
-python3 - "$VOL" "$inodes" <<'PY'
-import os, sys
-vol, n = sys.argv[1], int(sys.argv[2])
-for i in range(n):
-    if i % 10000 == 0:
-        os.mkdir(f"{vol}/d{i // 10000}")
-    os.close(os.open(f"{vol}/d{i // 10000}/{i}", os.O_CREAT | os.O_WRONLY, 0o644))
+# Processes that hold each a part of them, by O_PATH, so that the kernel has to know them all at once.
+cat >"$WORK/know.py" <<'PY'
+import os, sys, time
+vol, n, each, parent = sys.argv[1], int(sys.argv[2]), 15000, os.getpid()
+for first in range(0, n, each):
+    ready, told = os.pipe()
+    if os.fork() == 0:
+        held = []
+        for i in range(first, min(first + each, n)):
+            if i % 10000 == 0:
+                os.mkdir(f"{vol}/d{i // 10000}")
+            name = f"{vol}/d{i // 10000}/{i}"
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o644))
+            held.append(os.open(name, os.O_PATH))
+        os.write(told, b"x")
+        while os.getppid() == parent:
+            time.sleep(0.1)
+        os._exit(0)
+    os.close(told)
+    if not os.read(ready, 1):
+        sys.exit("one of them failed")
+    os.close(ready)
+print("known", flush=True)
+time.sleep(100000)
 PY
+python3 "$WORK/know.py" "$VOL" "$inodes" >"$WORK/know.out" &
+knower=$!
+started $knower
+while kill -0 $knower 2>/dev/null && ! grep -q known "$WORK/know.out"; do
+	sleep 0.2
+done
+known=$(curl -s --unix-socket "$VARVE_API" http://v/metrics | sed -n 's/^varve_fuse_nodes //p')
+expect "the kernel knows $known nodes at once, at least $inodes" [ "$known" -ge "$inodes" ]
 find "$VOL" -type f -size +1M >/dev/null
 now=$(own_kb)
 within "for $inodes inodes that the kernel knows" $((now - start)) $((caches + inodes * 11 / 1024)) # 11 bytes of index
-say "the kernel knows $(curl -s --unix-socket "$VARVE_API" http://v/metrics | sed -n 's/^varve_fuse_nodes //p') nodes"
+end_pid $knower TERM
 drop_caches
 
 before=$(own_kb)
