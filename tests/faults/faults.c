@@ -450,7 +450,7 @@ struct options {
 /* Every nth of one plan. Returns how many runs failed. */
 static unsigned long loop(struct run *r, const struct options *o, unsigned long *ret_runs)
 {
-	unsigned long bad = 0, runs = 0, first = o->stride > 1 ? 1 + (unsigned long)r->plan.how % o->stride : 1;
+	unsigned long bad = 0, runs = 0, first = o->nth ? o->nth : o->stride > 1 ? 1 + (unsigned long)r->plan.how % o->stride : 1;
 	int ret = 0;
 
 	for (unsigned long i = o->part - 1; ret != NEVER_STRUCK && bad < BAD_MAX; i += o->parts) {
@@ -498,7 +498,8 @@ static unsigned long all_loops(struct run *r, const struct options *o)
 
 static _Noreturn void usage(void)
 {
-	fprintf(stderr, "usage: faults [--stride N] [--part I/N] [--all-endings] [--kind K] | --kind K [--how H] [--for-good] --nth N --ending E\n"
+	fprintf(stderr, "usage: faults [--stride N] [--nth FIRST] [--part I/N] [--all-endings] [--kind K]\n"
+		"       faults --kind K [--how H] [--for-good] --nth N --ending E\n"
 			"  K 0 allocation, 1 SQLite allocation, 2 SQLite call, 3 pack, 4 journal, 5 database I/O;\n"
 			"  H 0 EIO, 1 ENOSPC, 2 short; E 0 go on, 1 restart, 2 power\n");
 	exit(2);
@@ -511,7 +512,7 @@ int main(int argc, char **argv)
 		{"how", required_argument, NULL, 'h'},	  {"for-good", no_argument, NULL, 'g'},	 {"ending", required_argument, NULL, 'e'},
 		{"all-endings", no_argument, NULL, 'a'},  {"part", required_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0}};
-	struct options o = {.stride = 1, .part = 1, .parts = 1, .kind = -1};
+	struct options o = {.stride = 1, .part = 1, .parts = 1, .kind = -1, .ending = -1};
 	struct run r = {.ring_fd = -1, .base = "/dev/shm/varve-faults-XXXXXX"};
 	unsigned long bad;
 	int c;
@@ -536,16 +537,16 @@ int main(int argc, char **argv)
 		else if (c != 'p' || sscanf(optarg, "%lu/%lu", &o.part, &o.parts) != 2)
 			usage();
 	}
-	if ((o.nth && o.kind < 0) || !o.part || o.part > o.parts)
+	if ((o.ending >= 0 && (o.kind < 0 || !o.nth)) || !o.part || o.part > o.parts)
 		usage();
 	fault_sqlite_memory();
 	fault_init();
-	log_set_level(o.nth ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	log_set_level(o.ending >= 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	if (!mkdtemp(r.base))
 		abort();
 	make_template(&r);
 	record_golden(&r);
-	if (o.nth) {
+	if (o.ending >= 0) {
 		r.plan = o.plan;
 		r.plan.kind = (enum fault_kind)o.kind;
 		r.plan.nth = o.nth;
