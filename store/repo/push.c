@@ -10,7 +10,6 @@
 #include "store/base/io.h"
 #include "store/repo/push_changes.h"
 
-#define SCAN_INODES 64
 /* Rows and content that are gathered before their chunks are sent. */
 #define BATCH_ROWS 16384
 #define BATCH_CONTENT (256 * MIB)
@@ -88,24 +87,20 @@ static int flush_rows(struct push *p)
 	return bad;
 }
 
+static int push_inode(void *arg, const struct inode *inode)
+{
+	struct push *p = arg;
+	int bad = source_shown(&p->view, inode) ? push_whole_inode(&p->rows, p->s, &p->view, inode) : 0;
+
+	return !bad && (p->rows.n >= BATCH_ROWS || p->rows.content >= BATCH_CONTENT) ? flush_rows(p) : bad;
+}
+
 static int push_all(struct push *p)
 {
-	struct inode inodes[SCAN_INODES];
-	uint64_t after = 0;
-	size_t n = SCAN_INODES;
-	int bad = 0;
+	int bad;
 
 	atomic_store(&p->progress->bytes_total, (uint64_t)p->view.bytes);
-	while (!bad && n == SCAN_INODES) {
-		bad = source_inodes(p->s, &p->view, after, inodes, SCAN_INODES, &n);
-		for (size_t i = 0; i < n && !bad; i++) {
-			after = inodes[i].ino;
-			if (source_shown(&p->view, &inodes[i]))
-				bad = push_whole_inode(&p->rows, p->s, &p->view, &inodes[i]);
-			if (!bad && (p->rows.n >= BATCH_ROWS || p->rows.content >= BATCH_CONTENT))
-				bad = flush_rows(p);
-		}
-	}
+	bad = source_each_inode(p->s, &p->view, push_inode, p);
 	return bad ? bad : flush_rows(p);
 }
 

@@ -10,46 +10,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "store/base/cleanup.h"
+#include "store/base/array.h"
 
-#define SCAN 64
 /* From so many changed extents on, the names of a file's chunks are taken from the old manifest, and its old chunks
  * followed. */
 #define MANY 16
 
-static int whole_entries(struct push_rows *rows, struct store *s, const struct source_view *v, uint64_t ino)
+static int put_entry(void *arg, const struct dirent_row *e)
 {
-	struct dirent_row entries[SCAN];
-	int64_t after = 0;
-	size_t n = 0;
-	int r;
-
-	do {
-		r = source_entries(s, v, ino, after, entries, SCAN, &n);
-		for (size_t i = 0; i < n && !r; i++) {
-			r = push_rows_entry(rows, &entries[i]);
-			after = entries[i].hash;
-		}
-	} while (!r && n);
-	return r;
+	return push_rows_entry(arg, e);
 }
 
-static int whole_extents(struct push_rows *rows, struct store *s, const struct source_view *v,
-			 const struct inode *inode)
+static int put_whole_extent(void *arg, const struct inode *inode, const struct extent *e)
 {
-	struct extent e[SCAN];
-	int64_t off = 0;
-	size_t n;
-	int r;
-
-	do {
-		r = source_extents(s, v, inode, off, e, SCAN, &n);
-		for (size_t i = 0; i < n && !r; i++) {
-			r = push_rows_extent(rows, inode->ino, &e[i]);
-			off = e[i].off + e[i].len;
-		}
-	} while (!r && n == SCAN);
-	return r;
+	return push_rows_extent(arg, inode->ino, e);
 }
 
 int push_whole_inode(struct push_rows *rows, struct store *s, const struct source_view *v, const struct inode *inode)
@@ -59,9 +33,9 @@ int push_whole_inode(struct push_rows *rows, struct store *s, const struct sourc
 	if (!r)
 		r = push_rows_xattrs(rows, s, v, inode);
 	if (!r && S_ISDIR(inode->mode))
-		r = whole_entries(rows, s, v, inode->ino);
+		r = source_each_entry(s, v, inode->ino, put_entry, rows);
 	if (!r && S_ISREG(inode->mode))
-		r = whole_extents(rows, s, v, inode);
+		r = source_each_extent(s, v, inode, put_whole_extent, rows);
 	return r;
 }
 
@@ -111,29 +85,14 @@ struct follow {
 	size_t at; /* the next that may be replaced */
 };
 
-static int follow_load(struct follow *f, struct store *s, const struct source_view *v, const struct inode *inode)
+static int follow_take(void *arg, const struct inode *inode, const struct extent *e)
 {
-	struct extent e[SCAN];
-	int64_t off = 0;
-	size_t n;
-	int r;
+	struct follow *f = arg;
+	int r = array_grow(&f->chunks, &f->cap, f->n, sizeof *f->chunks);
 
-	do {
-		r = source_extents(s, v, inode, off, e, SCAN, &n);
-		if (!r && f->n + n > f->cap) {
-			size_t cap = f->cap ? f->cap * 2 : 1024;
-			uint64_t *chunks = realloc(f->chunks, cap * sizeof *chunks);
-
-			if (!chunks)
-				return -ENOMEM;
-			f->chunks = chunks;
-			f->cap = cap;
-		}
-		for (size_t i = 0; i < n && !r; i++) {
-			f->chunks[f->n++] = e[i].chunk;
-			off = e[i].off + e[i].len;
-		}
-	} while (!r && n == SCAN);
+	(void)inode;
+	if (!r)
+		f->chunks[f->n++] = e->chunk;
 	return r;
 }
 
@@ -173,34 +132,18 @@ static int set_base(struct changing *c, uint64_t chunk, uint64_t base)
 	return r < 0 ? r : 0;
 }
 
-/* The file whose place this one took: the same inode, or what had its name. -ENOENT. */
-static int old_file(const struct changing *c, uint64_t ino, struct inode *ret)
-{
-	struct dirent_row name, old;
-	int r = source_inode(c->s, &c->base->view, ino, ret);
-
-	if (r != -ENOENT && (r || source_shown(&c->base->view, ret)))
-		return r;
-	r = source_name_of(c->s, c->v, ino, &name);
-	if (!r)
-		r = source_entry(c->s, &c->base->view, name.parent, name.name, name.name_len, &old);
-	if (!r)
-		r = source_inode(c->s, &c->base->view, old.ino, ret);
-	return r ? r : S_ISREG(ret->mode) ? 0 : -ENOENT;
-}
-
 /* Bases for the extents among rows[from…], which are of one file that was written anew. */
 static int match_all(struct changing *c, uint64_t ino, size_t from)
 {
 	struct follow f = {0};
 	struct inode old;
-	int r = old_file(c, ino, &old);
+	int r = source_predecessor(c->s, &c->base->view, c->v, ino, &old);
 
 	if (r)
 		return r == -ENOENT ? 0 : r;
 	r = push_known_names(c->in, c->base, old.ino, c->map, c->err);
 	if (!r)
-		r = follow_load(&f, c->s, &c->base->view, &old);
+		r = source_each_extent(c->s, &c->base->view, &old, follow_take, &f);
 	for (size_t i = from; i < c->rows->n && !r; i++) {
 		uint64_t chunk = c->rows->v[i].chunk;
 		const struct chunk_map_entry *e = chunk ? chunk_map_find(c->map, chunk) : NULL;
@@ -260,7 +203,7 @@ static int changed_extents(struct changing *c, const struct inode *old, const st
 		row_key_prefix(&key, inode->ino, ROW_EXTENT);
 		r = push_rows_remove(c->rows, &key, true);
 		if (!r)
-			r = whole_extents(c->rows, c->s, c->v, inode);
+			r = source_each_extent(c->s, c->v, inode, put_whole_extent, c->rows);
 		return r ? r : match_all(c, inode->ino, from);
 	}
 	if (many)

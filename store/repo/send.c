@@ -8,7 +8,6 @@
 #include "store/repo/send_changes.h"
 #include "store/repo/stream_id.h"
 
-#define SCAN_INODES 64
 /* Rows and content that are gathered before they are sent. */
 #define BATCH_ROWS 4096
 #define BATCH_CONTENT (32 * MIB)
@@ -113,24 +112,20 @@ static int between(void *arg)
 	return put_some(arg, false);
 }
 
+static int put_inode(void *arg, const struct inode *inode)
+{
+	struct send *x = arg;
+	int bad = source_shown(&x->view[0], inode) ? send_inode(&x->rows, x->s, NULL, &x->view[0], inode) : 0;
+
+	return bad ? bad : put_some(x, false);
+}
+
 static int put_everything(struct send *x)
 {
-	struct inode inodes[SCAN_INODES];
-	uint64_t after = 0;
-	size_t n = SCAN_INODES;
-	int bad = 0;
+	int bad;
 
 	atomic_store(&x->progress->bytes_total, (uint64_t)x->view[0].bytes);
-	while (!bad && n == SCAN_INODES) {
-		bad = source_inodes(x->s, &x->view[0], after, inodes, SCAN_INODES, &n);
-		for (size_t i = 0; i < n && !bad; i++) {
-			after = inodes[i].ino;
-			if (source_shown(&x->view[0], &inodes[i]))
-				bad = send_inode(&x->rows, x->s, NULL, &x->view[0], &inodes[i]);
-			if (!bad)
-				bad = put_some(x, false);
-		}
-	}
+	bad = source_each_inode(x->s, &x->view[0], put_inode, x);
 	return bad ? bad : put_some(x, true);
 }
 

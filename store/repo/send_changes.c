@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "store/base/cleanup.h"
+#include "store/base/array.h"
 
 #define SCAN 64
 /* From so many changed extents on, the old file is followed. */
@@ -34,30 +34,14 @@ struct follow {
 	size_t at; /* the next that may be replaced */
 };
 
-static int follow_load(struct follow *f, const struct sending *sd, const struct inode *old)
+static int follow_take(void *arg, const struct inode *inode, const struct extent *e)
 {
-	struct extent e[SCAN];
-	int64_t off = 0;
-	size_t n;
-	int r;
+	struct follow *f = arg;
+	int r = array_grow(&f->v, &f->cap, f->n, sizeof *f->v);
 
-	f->ino = old->ino;
-	do {
-		r = source_extents(sd->s, sd->base, old, off, e, SCAN, &n);
-		if (!r && f->n + n > f->cap) {
-			size_t cap = f->cap ? f->cap * 2 : 1024;
-			struct extent *v = realloc(f->v, cap * sizeof *v);
-
-			if (!v)
-				return -ENOMEM;
-			f->v = v;
-			f->cap = cap;
-		}
-		for (size_t i = 0; i < n && !r; i++) {
-			f->v[f->n++] = e[i];
-			off = e[i].off + e[i].len;
-		}
-	} while (!r && n == SCAN);
+	f->ino = inode->ino;
+	if (!r)
+		f->v[f->n++] = *e;
 	return r;
 }
 
@@ -79,31 +63,15 @@ static void follow_step(struct follow *f, struct send_piece *p)
 	p->base_len = (uint32_t)e->len;
 }
 
-/* The file whose place this one took: the same inode, or what had its name. -ENOENT. */
-static int old_file(const struct sending *sd, uint64_t ino, struct inode *ret)
-{
-	struct dirent_row name, old;
-	int r = source_inode(sd->s, sd->base, ino, ret);
-
-	if (r == -ENOENT || (!r && !source_shown(sd->base, ret))) {
-		r = source_name_of(sd->s, sd->v, ino, &name);
-		if (!r)
-			r = source_entry(sd->s, sd->base, name.parent, name.name, name.name_len, &old);
-		if (!r)
-			r = source_inode(sd->s, sd->base, old.ino, ret);
-	}
-	return r ? r : S_ISREG(ret->mode) && source_shown(sd->base, ret) ? 0 : -ENOENT;
-}
-
 /* Bases for the extents among rows[from…], which are of one file that was written anew. */
 static int follow_all(const struct sending *sd, uint64_t ino, size_t from)
 {
 	struct follow f = {0};
 	struct inode old;
-	int r = old_file(sd, ino, &old);
+	int r = source_predecessor(sd->s, sd->base, sd->v, ino, &old);
 
 	if (!r)
-		r = follow_load(&f, sd, &old);
+		r = source_each_extent(sd->s, sd->base, &old, follow_take, &f);
 	for (size_t i = from; i < sd->rows->n && !r; i++)
 		if (sd->rows->v[i].piece.chunk)
 			follow_step(&f, &sd->rows->v[i].piece);
@@ -175,24 +143,6 @@ static int changed_xattrs(const struct sending *sd, const struct inode *old, con
 	return r ? r : whole_xattrs(sd, inode);
 }
 
-static int each_entry(struct store *s, const struct source_view *v, uint64_t ino,
-		      int (*fn)(void *arg, const struct dirent_row *e), void *arg)
-{
-	struct dirent_row entries[SCAN];
-	int64_t after = 0;
-	size_t n = 0;
-	int r;
-
-	do {
-		r = source_entries(s, v, ino, after, entries, SCAN, &n);
-		for (size_t i = 0; i < n && !r; i++) {
-			r = fn(arg, &entries[i]);
-			after = entries[i].hash;
-		}
-	} while (!r && n);
-	return r;
-}
-
 static int put_entry(void *arg, const struct dirent_row *e)
 {
 	return send_rows_entry(arg, e);
@@ -222,26 +172,14 @@ static int changed_entry(const struct sending *sd, const struct source_changes *
 
 /* --- extents --- */
 
-static int whole_extents(const struct sending *sd, const struct inode *inode)
+static int put_whole_extent(void *arg, const struct inode *inode, const struct extent *e)
 {
-	struct extent e[SCAN];
-	int64_t off = 0;
-	size_t n;
-	int r;
+	const struct sending *sd = arg;
+	const struct send_piece p = {.chunk = e->chunk, .choff = e->choff, .len = (uint32_t)e->len};
+	int r = send_rows_extent(sd->rows, inode->ino, e->off, &p);
 
-	do {
-		r = source_extents(sd->s, sd->v, inode, off, e, SCAN, &n);
-		for (size_t i = 0; i < n && !r; i++) {
-			const struct send_piece p = {.chunk = e[i].chunk, .choff = e[i].choff, .len = (uint32_t)e[i].len};
-
-			r = send_rows_extent(sd->rows, inode->ino, e[i].off, &p);
-			off = e[i].off + e[i].len;
-		}
-		/* with a base the whole file's are needed, to be compared with the old one's */
-		if (!r && !sd->base && sd->rows->between)
-			r = sd->rows->between(sd->rows->arg);
-	} while (!r && n == SCAN);
-	return r;
+	/* with a base the whole file's are needed, to be compared with the old one's */
+	return !r && !sd->base && sd->rows->between ? sd->rows->between(sd->rows->arg) : r;
 }
 
 /* The extent that begins at `off`; >0 when none does. */
@@ -317,23 +255,9 @@ static int compare_extents(const struct sending *sd, const struct inode *old, co
 	return r;
 }
 
-/* The keys of all extents of both. */
-static int all_extents(struct source_changes *c, struct store *s, const struct source_view *v,
-		       const struct inode *inode)
+static int take_extent(void *arg, const struct inode *inode, const struct extent *e)
 {
-	struct extent e[SCAN];
-	int64_t off = 0;
-	size_t n;
-	int r;
-
-	do {
-		r = source_extents(s, v, inode, off, e, SCAN, &n);
-		for (size_t i = 0; i < n && !r; i++) {
-			r = source_changes_add(c, &(struct source_change){inode->ino, SOURCE_EXTENT, e[i].off, 0, 0});
-			off = e[i].off + e[i].len;
-		}
-	} while (!r && n == SCAN);
-	return r;
+	return source_changes_add(arg, &(struct source_change){inode->ino, SOURCE_EXTENT, e->off, 0, 0});
 }
 
 static int changed_extents(const struct sending *sd, const struct inode *old, const struct inode *inode,
@@ -345,9 +269,9 @@ static int changed_extents(const struct sending *sd, const struct inode *old, co
 	if (old->inherit == inode->inherit && old->row_branch == inode->row_branch)
 		return compare_extents(sd, old, inode, keys, n);
 	/* an inherited extent is hidden with no change of its row */
-	r = all_extents(&all, sd->s, sd->base, old);
+	r = source_each_extent(sd->s, sd->base, old, take_extent, &all);
 	if (!r)
-		r = all_extents(&all, sd->s, sd->v, inode);
+		r = source_each_extent(sd->s, sd->v, inode, take_extent, &all);
 	source_changes_sort(&all);
 	if (!r)
 		r = compare_extents(sd, old, inode, all.v, all.n);
@@ -360,16 +284,16 @@ static int changed_extents(const struct sending *sd, const struct inode *old, co
 int send_inode(struct send_rows *rows, struct store *s, const struct source_view *base, const struct source_view *v,
 	       const struct inode *inode)
 {
-	const struct sending sd = {rows, s, base, v};
+	struct sending sd = {rows, s, base, v};
 	size_t from = rows->n;
 	int r = send_rows_inode(rows, inode);
 
 	if (!r)
 		r = whole_xattrs(&sd, inode);
 	if (!r && S_ISDIR(inode->mode))
-		r = each_entry(s, v, inode->ino, put_entry, rows);
+		r = source_each_entry(s, v, inode->ino, put_entry, rows);
 	if (!r && S_ISREG(inode->mode))
-		r = whole_extents(&sd, inode);
+		r = source_each_extent(s, v, inode, put_whole_extent, &sd);
 	if (!r && base && S_ISREG(inode->mode))
 		r = follow_all(&sd, inode->ino, from);
 	return r;
@@ -382,7 +306,7 @@ static int removed_inode(const struct sending *sd, const struct inode *old)
 
 	row_key_make(&key, old->ino, ROW_INODE, 0, NULL, 0);
 	r = send_rows_remove(sd->rows, &key);
-	return r || !S_ISDIR(old->mode) ? r : each_entry(sd->s, sd->base, old->ino, remove_entry, sd->rows);
+	return r || !S_ISDIR(old->mode) ? r : source_each_entry(sd->s, sd->base, old->ino, remove_entry, sd->rows);
 }
 
 static int changed_inode(const struct sending *sd, const struct inode *old, const struct inode *inode,
@@ -426,28 +350,32 @@ static int take_entry(void *arg, const struct dirent_row *e)
 	return source_changes_add_entry(arg, e->parent, e->hash, e->name, e->name_len);
 }
 
-/* Every key of a view. */
+struct taking {
+	struct source_changes *c;
+	struct store *s;
+	const struct source_view *v;
+};
+
+/* Every key of an inode. */
+static int take_inode(void *arg, const struct inode *inode)
+{
+	const struct taking *t = arg;
+	int r = source_changes_add(t->c, &(struct source_change){inode->ino, SOURCE_INODE, 0, 0, 0});
+
+	if (!r)
+		r = source_changes_add(t->c, &(struct source_change){inode->ino, SOURCE_XATTR, 0, 0, 0});
+	if (!r && S_ISDIR(inode->mode))
+		r = source_each_entry(t->s, t->v, inode->ino, take_entry, t->c);
+	if (!r && S_ISREG(inode->mode))
+		r = source_each_extent(t->s, t->v, inode, take_extent, t->c);
+	return r;
+}
+
 static int everything(struct source_changes *c, struct store *s, const struct source_view *v)
 {
-	struct inode inodes[SCAN];
-	uint64_t after = 0;
-	size_t n = SCAN;
-	int r = 0;
+	struct taking t = {c, s, v};
 
-	while (!r && n == SCAN) {
-		r = source_inodes(s, v, after, inodes, SCAN, &n);
-		for (size_t i = 0; i < n && !r; i++) {
-			after = inodes[i].ino;
-			r = source_changes_add(c, &(struct source_change){after, SOURCE_INODE, 0, 0, 0});
-			if (!r)
-				r = source_changes_add(c, &(struct source_change){after, SOURCE_XATTR, 0, 0, 0});
-			if (!r && S_ISDIR(inodes[i].mode))
-				r = each_entry(s, v, after, take_entry, c);
-			if (!r && S_ISREG(inodes[i].mode))
-				r = all_extents(c, s, v, &inodes[i]);
-		}
-	}
-	return r;
+	return source_each_inode(s, v, take_inode, &t);
 }
 
 int send_find_changes(struct store *s, const struct source_view *base, const struct source_view *v,

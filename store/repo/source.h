@@ -54,11 +54,21 @@ int source_entry(struct store *s, const struct source_view *v, uint64_t parent, 
 		 struct dirent_row *ret);
 /* An entry that names the inode; -ENOENT. */
 int source_name_of(struct store *s, const struct source_view *v, uint64_t ino, struct dirent_row *ret);
+/* The file of `base` whose place a file of v took: the same inode, or what had its name; -ENOENT. */
+int source_predecessor(struct store *s, const struct source_view *base, const struct source_view *v, uint64_t ino,
+		       struct inode *ret);
 int source_extents(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off,
 		   struct extent *ret, size_t max, size_t *ret_n);
 /* Those that overlap [off, end), clipped at neither end. */
 int source_extents_at(struct store *s, const struct source_view *v, const struct inode *inode, int64_t off, int64_t end,
 		      struct extent *ret, size_t max, size_t *ret_n);
+/* Call fn for each in order, under no lock, until it returns other than 0. */
+int source_each_inode(struct store *s, const struct source_view *v, int (*fn)(void *arg, const struct inode *inode),
+		      void *arg);
+int source_each_entry(struct store *s, const struct source_view *v, uint64_t parent,
+		      int (*fn)(void *arg, const struct dirent_row *e), void *arg);
+int source_each_extent(struct store *s, const struct source_view *v, const struct inode *inode,
+		       int (*fn)(void *arg, const struct inode *inode, const struct extent *e), void *arg);
 /* Calls fn for each xattr, a symlink's target included, in the order of names. */
 int source_xattrs(struct store *s, const struct source_view *v, const struct inode *inode,
 		  int (*fn)(void *arg, const char *name, const void *value, size_t len), void *arg);
