@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store/base/array.h"
+
 /* Levenshtein distance, rows of at most VOLUME_NAME_MAX. */
 static unsigned distance(const char *a, const char *b)
 {
@@ -341,71 +343,87 @@ static int count_writers(struct store *s, struct volume_info *list, size_t n)
 	return each_open_writer(s, count_in, &all);
 }
 
-int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct err *err)
+/* In the order of names. Under the store lock. */
+static int each_volume(struct store *s, int (*fn)(void *arg, const struct volume_row *vol), void *arg)
 {
-	AUTO_FREE struct volume_info *list = NULL;
 	char after[VOLUME_NAME_MAX + 1] = "";
 	struct volume_row vol;
-	size_t n = 0, cap = 0;
+	int r = 0;
+
+	while (!r && !(r = volume_next(s->meta, after, &vol))) {
+		r = fn(arg, &vol);
+		(void)snprintf(after, sizeof after, "%s", vol.name);
+		volume_row_free(&vol);
+	}
+	return r < 0 ? r : 0;
+}
+
+struct listing {
+	struct store *s;
+	struct volume_info *v;
+	size_t n, cap;
+};
+
+static int list_one(void *arg, const struct volume_row *vol)
+{
+	struct listing *list = arg;
+	int r = array_grow(&list->v, &list->cap, list->n, sizeof *list->v);
+
+	return r ? r : fill_from_rows(list->s, vol, &list->v[list->n++]);
+}
+
+int volume_list(struct store *s, struct volume_info **ret, size_t *ret_n, struct err *err)
+{
+	struct listing list = {.s = s};
 	int r;
 
 	LOCK_SCOPE(&s->lock);
 	r = rows_ready(s);
-	while (!r && !(r = volume_next(s->meta, after, &vol))) {
-		if (n == cap) {
-			struct volume_info *more = realloc(list, (cap = cap ? cap * 2 : 16) * sizeof *more);
-
-			if (!more)
-				r = -ENOMEM;
-			else
-				list = more;
-		}
-		if (!r)
-			r = fill_from_rows(s, &vol, &list[n++]);
-		(void)snprintf(after, sizeof after, "%s", vol.name);
-		volume_row_free(&vol);
-		if (r)
-			break;
-	}
-	if (r >= 0)
-		r = count_writers(s, list, n);
-	if (r < 0)
+	if (!r)
+		r = each_volume(s, list_one, &list);
+	if (!r)
+		r = count_writers(s, list.v, list.n);
+	if (r) {
+		free(list.v);
 		return err_set(err, -r, "listing the volumes failed: %s", err_name(-r));
-	*ret = steal(&list);
-	*ret_n = n;
+	}
+	*ret = list.v;
+	*ret_n = list.n;
+	return 0;
+}
+
+struct briefs {
+	struct volume_brief *v;
+	size_t n, cap;
+};
+
+static int brief_one(void *arg, const struct volume_row *vol)
+{
+	struct briefs *list = arg;
+	struct volume_brief *b;
+	int r = array_grow(&list->v, &list->cap, list->n, sizeof *list->v);
+
+	if (r)
+		return r;
+	b = &list->v[list->n++];
+	*b = (struct volume_brief){.id = vol->id, .created = vol->created, .tmpfs = vol->flags & VOLUME_TMPFS};
+	(void)snprintf(b->name, sizeof b->name, "%s", vol->name);
 	return 0;
 }
 
 int volume_briefs(struct store *s, struct volume_brief **ret, size_t *ret_n, struct err *err)
 {
-	AUTO_FREE struct volume_brief *list = NULL;
-	char after[VOLUME_NAME_MAX + 1] = "";
-	struct volume_row vol;
-	size_t n = 0, cap = 0;
+	struct briefs list = {0};
 	int r;
 
 	LOCK_SCOPE(&s->lock);
-	while (!(r = volume_next(s->meta, after, &vol))) {
-		if (n == cap) {
-			cap = cap ? cap * 2 : 64;
-			struct volume_brief *more = reallocarray(list, cap, sizeof *more);
-
-			r = more ? 0 : -ENOMEM;
-			list = more ? more : list;
-		}
-		if (!r) {
-			list[n] = (struct volume_brief){.id = vol.id, .created = vol.created, .tmpfs = vol.flags & VOLUME_TMPFS};
-			(void)snprintf(list[n++].name, sizeof list->name, "%s", vol.name);
-			(void)snprintf(after, sizeof after, "%s", vol.name);
-		}
-		volume_row_free(&vol);
-		if (r)
-			break;
-	}
-	if (r < 0)
+	r = each_volume(s, brief_one, &list);
+	if (r) {
+		free(list.v);
 		return err_set(err, -r, "listing the volumes failed: %s", err_name(-r));
-	*ret = steal(&list);
-	*ret_n = n;
+	}
+	*ret = list.v;
+	*ret_n = list.n;
 	return 0;
 }
 
