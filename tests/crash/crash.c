@@ -14,10 +14,9 @@
 #include "store/base/limits.h"
 #include "store/base/log.h"
 #include "tests/crash/round.h"
+#include "tests/lib/scratch.h"
 #include "tests/model/rng.h"
 
-#define MEMORY_DIR "/dev/shm"
-#define DISK_DIR "/var/tmp"
 #define MEMORY_FREE_MIN (1 * GIB)
 #define JOBS_MAX 64
 
@@ -116,16 +115,6 @@ static int parse(int argc, char **argv, struct settings *set)
 	return optind < argc || !set->jobs || set->jobs > JOBS_MAX || !set->points_per_round || (set->one_point && !set->one_round)
 		       ? usage(stderr)
 		       : 0;
-}
-
-/* In memory where there is enough of it: an fsync of a disk takes longer than the rest of a trial. */
-static bool make_dir(char *dir, size_t len)
-{
-	struct statfs fs;
-	bool memory = !statfs(MEMORY_DIR, &fs) && (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize > MEMORY_FREE_MIN;
-
-	(void)snprintf(dir, len, "%s/varve-crash.XXXXXX", memory ? MEMORY_DIR : DISK_DIR);
-	return mkdtemp(dir);
 }
 
 /* The child's side of a round: its results go through the pipe. */
@@ -229,7 +218,7 @@ int main(int argc, char **argv)
 	struct settings set = {.seed = (uint64_t)time(NULL), .points = 1000, .ops = 400, .points_per_round = 250};
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct totals sum = {0};
-	char temporary[64] = "";
+	char temporary[SCRATCH_LEN] = "";
 	int ret;
 
 	set.jobs = processors > 0 && processors < JOBS_MAX ? (unsigned)processors : 1;
@@ -237,7 +226,7 @@ int main(int argc, char **argv)
 	if (ret)
 		return ret == 1 ? 0 : ret;
 	log_set_level(set.verbose ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR);
-	if (!set.dir && !make_dir(temporary, sizeof temporary)) {
+	if (!set.dir && !scratch_make("crash", MEMORY_FREE_MIN, temporary)) {
 		(void)fprintf(stderr, "crash: no temporary folder: %s\n", strerror(errno));
 		return 1;
 	}

@@ -35,7 +35,7 @@ static const char *const ending_names[] = {"go-on", "restart", "power"};
 
 struct run {
 	struct work w;
-	char base[48];      /* holds template/ and store/ */
+	char base[SCRATCH_LEN];      /* holds template/ and store/ */
 	struct buf *golden; /* golden[i]: what the store shows after i steps; while it is closed, what it did before */
 	struct fault_plan plan;
 	enum ending ending;
@@ -52,15 +52,6 @@ static void fail(const struct run *r, const char *what, const char *detail)
 
 /* --- the store on disk --- */
 
-static void command(const char *fmt, const char *a, const char *b)
-{
-	char text[300];
-
-	(void)snprintf(text, sizeof text, fmt, a, b);
-	if (system(text))
-		abort();
-}
-
 /* A new store, to be copied for each run. */
 static void make_template(struct run *r)
 {
@@ -73,7 +64,11 @@ static void make_template(struct run *r)
 
 static void fresh_store(struct run *r)
 {
-	command("cd %s && rm -rf store && cp -r --sparse=always template store%s", r->base, "");
+	char command[SCRATCH_LEN + 80];
+
+	(void)snprintf(command, sizeof command, "cd '%s' && rm -rf store && cp -r --sparse=always template store", r->base);
+	if (system(command))
+		abort();
 }
 
 /* --- one step --- */
@@ -513,7 +508,7 @@ int main(int argc, char **argv)
 		{"all-endings", no_argument, NULL, 'a'},  {"part", required_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0}};
 	struct options o = {.stride = 1, .part = 1, .parts = 1, .kind = -1, .ending = -1};
-	struct run r = {.ring_fd = -1, .base = "/dev/shm/varve-faults-XXXXXX"};
+	struct run r = {.ring_fd = -1};
 	unsigned long bad;
 	int c;
 
@@ -542,7 +537,7 @@ int main(int argc, char **argv)
 	fault_sqlite_memory();
 	fault_init();
 	log_set_level(o.ending >= 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	if (!mkdtemp(r.base))
+	if (!scratch_make("faults", 0, r.base))
 		abort();
 	make_template(&r);
 	record_golden(&r);
@@ -558,6 +553,6 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i <= work_steps_n; i++)
 		buf_free(&r.golden[i]);
 	free(r.golden);
-	command("rm -rf %s%s", r.base, "");
+	(void)scratch_remove(r.base);
 	return bad != 0;
 }

@@ -4,9 +4,10 @@
 
 #include "store/base/buf.h"
 #include "store/volume/store.h"
+#include "tests/lib/scratch.h"
 
 struct work {
-	char dir[80];
+	char dir[SCRATCH_LEN + 16];
 	struct store *s; /* NULL while closed */
 };
 

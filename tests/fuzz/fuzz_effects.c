@@ -13,19 +13,17 @@
 #include "store/meta/xattr.h"
 #include "store/volume/effect.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/lib/scratch.h"
 
-static char dir[] = "/dev/shm/varve-fuzz-XXXXXX";
+static char dir[SCRATCH_LEN];
 static struct buf rows; /* of one operation, made once */
 static struct meta *m;
 
 static void clean_up(void)
 {
-	char cmd[64];
-
 	meta_free(m);
 	buf_free(&rows);
-	(void)snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-	fuzz_must(system(cmd) == 0);
+	fuzz_must(scratch_remove(dir));
 }
 
 static void change_rows(void)
@@ -51,7 +49,7 @@ static void prepare(void)
 		return;
 	log_set_level(LOG_LEVEL_ERROR);
 	fuzz_must(freopen("/dev/null", "w", stderr) != NULL); /* damage is logged, and here is nothing else */
-	fuzz_must(mkdtemp(dir) && !meta_create(dir, NULL) && !meta_open(dir, &m, NULL));
+	fuzz_must(scratch_make("fuzz", 0, dir) && !meta_create(dir, NULL) && !meta_open(dir, &m, NULL));
 	(void)atexit(clean_up);
 	fuzz_must(!meta_op_begin(m));
 	change_rows();

@@ -11,22 +11,20 @@
 #include "store/base/err.h"
 #include "store/repo/wire.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/lib/scratch.h"
 
-static char folder[] = "/dev/shm/varve-fuzz-wire-XXXXXX";
+static char folder[SCRATCH_LEN];
 static char sub[sizeof folder + 8]; /* what is served: the only thing there */
 static int in = -1, null = -1;
 
 static void clean_up(void)
 {
-	char cmd[128];
-
-	(void)snprintf(cmd, sizeof cmd, "rm -rf %s", folder);
-	(void)!system(cmd);
+	fuzz_must(scratch_remove(folder));
 }
 
 static void set_up(void)
 {
-	fuzz_must(mkdtemp(folder) != NULL);
+	fuzz_must(scratch_make("fuzz", 0, folder));
 	(void)atexit(clean_up);
 	(void)snprintf(sub, sizeof sub, "%s/served", folder);
 	fuzz_must(!mkdir(sub, 0700));

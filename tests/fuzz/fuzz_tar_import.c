@@ -11,22 +11,19 @@
 #include "store/volume/draft.h"
 #include "store/volume/file_io.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/lib/scratch.h"
 
 #define MAINTAIN_EVERY 200
 
 static const struct op op;
 static struct store *store;
 static struct volume_info volume; /* with what must not change */
-static char dir[64];
+static char dir[SCRATCH_LEN];
 
 static void cleanup(void)
 {
-	char cmd[128];
-
 	store_abandon(store);
-	(void)snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-	if (system(cmd))
-		perror(dir);
+	fuzz_must(scratch_remove(dir));
 }
 
 static void fill(void)
@@ -48,8 +45,7 @@ static void open_once(void)
 
 	if (store)
 		return;
-	strcpy(dir, access("/dev/shm", W_OK) ? "/var/tmp/varve-fuzz-XXXXXX" : "/dev/shm/varve-fuzz-XXXXXX");
-	fuzz_must(mkdtemp(dir) != NULL);
+	fuzz_must(scratch_make("fuzz", 0, dir));
 	fuzz_must(!store_init(dir, &err) && !store_open(dir, &opts, &store, &err));
 	(void)atexit(cleanup);
 	fuzz_must(!volume_create(store, "v", &limits, &volume, &err));

@@ -10,6 +10,7 @@
 
 #include "store/base/io.h"
 #include "store/base/log.h"
+#include "tests/lib/scratch.h"
 #include "tests/model/alloc.h"
 #include "tests/model/attribute.h"
 #include "tests/model/changes.h"
@@ -25,8 +26,6 @@
 #include "tests/model/volumes.h"
 
 #define PARALLEL_MAX 16
-#define MEMORY_DIR "/dev/shm"
-#define DISK_DIR "/var/tmp"
 #define MEMORY_FREE_MIN (4 * GIB)
 
 static bool sync_meta(struct run *r)
@@ -319,36 +318,17 @@ static int parse(int argc, char **argv, struct settings *set)
 	return 0;
 }
 
-/* In memory where there is enough of it: an fsync of a disk takes longer than the rest of an operation. */
-static bool make_dir(char *dir, size_t len)
-{
-	struct statfs fs;
-	bool memory = !statfs(MEMORY_DIR, &fs) && (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize > MEMORY_FREE_MIN;
-
-	(void)snprintf(dir, len, "%s/varve-model.XXXXXX", memory ? MEMORY_DIR : DISK_DIR);
-	return mkdtemp(dir);
-}
-
-static void remove_dir(const char *dir)
-{
-	char command[300];
-
-	(void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
-	if (system(command))
-		(void)fprintf(stderr, "model: %s could not be removed\n", dir);
-}
-
 int main(int argc, char **argv)
 {
 	struct settings set = {.ops = 20000, .seed = (uint64_t)time(NULL)};
-	char temporary[64] = "";
+	char temporary[SCRATCH_LEN] = "";
 	struct err err = {0};
 	int ret = parse(argc, argv, &set);
 
 	if (ret)
 		return ret == 1 ? 0 : ret;
 	log_set_level(LOG_LEVEL_WARN);
-	if (!set.dir && !make_dir(temporary, sizeof temporary)) {
+	if (!set.dir && !scratch_make("model", MEMORY_FREE_MIN, temporary)) {
 		(void)fprintf(stderr, "model: no temporary folder: %s\n", strerror(errno));
 		return 1;
 	}
@@ -362,7 +342,7 @@ int main(int argc, char **argv)
 		run_parallel(&set, set.dir ? set.dir : temporary);
 	else
 		run_alone(&set, set.dir ? set.dir : temporary);
-	if (!set.dir)
-		remove_dir(temporary);
+	if (!set.dir && !scratch_remove(temporary))
+		(void)fprintf(stderr, "model: %s could not be removed\n", temporary);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "store/repo/pull.h"
 #include "store/repo/push.h"
 #include "store/repo/repo.h"
+#include "tests/lib/scratch.h"
 #include "tests/unit/repo/tree.h"
 
 struct repo_fixture {
@@ -33,8 +34,7 @@ static inline int repo_fixture_setup(void **state)
 		(void)snprintf(f->url, sizeof f->url, "%.*s%d-%u%s", (int)(at - url), url, (int)getpid(), ++serial,
 			       at + strlen("RANDOM"));
 	} else {
-		strcpy(f->url, access("/dev/shm", W_OK) ? "/var/tmp/varve-repo-XXXXXX" : "/dev/shm/varve-repo-XXXXXX");
-		assert_non_null(mkdtemp(f->url));
+		assert_true(scratch_make("repo", 0, f->url));
 	}
 	f->cred.access = (struct backend_access){getenv("VARVE_SSH_COMMAND"), getenv("AWS_ACCESS_KEY_ID"),
 						 getenv("AWS_SECRET_ACCESS_KEY"), NULL, getenv("AWS_REGION")};
@@ -49,13 +49,11 @@ static inline int repo_fixture_setup(void **state)
 static inline int repo_fixture_teardown(void **state)
 {
 	struct repo_fixture *f = *state;
-	char cmd[600];
 
 	(void)store_fixture_teardown((void **)&f->a);
 	(void)store_fixture_teardown((void **)&f->b);
-	(void)snprintf(cmd, sizeof cmd, "rm -rf %s", f->url);
 	if (!f->elsewhere)
-		assert_int_equal(system(cmd), 0);
+		assert_true(scratch_remove(f->url));
 	free(f);
 	return 0;
 }

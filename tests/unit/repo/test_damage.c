@@ -1,6 +1,7 @@
 /* A flipped byte in each object of a repository, with encryption and without: the check names the object and the files that it costs,
  * those cannot be restored and one line says why, and all others can. */
 #include "tests/unit/repo/repo_fixture.h"
+#include "tests/unit/repo/objects.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,30 +87,6 @@ static int restore(struct repo_fixture *f, const char *path, struct err *err)
 
 /* --- the objects --- */
 
-static char paths[256][200];
-static size_t n_paths;
-
-static int take_path(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)ftw;
-	if (type == FTW_F && n_paths < 256)
-		(void)snprintf(paths[n_paths++], sizeof *paths, "%s", path);
-	return 0;
-}
-
-static void flip(const char *path, off_t at)
-{
-	int fd = open(path, O_RDWR);
-	uint8_t byte;
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 0x20;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-	assert_int_equal(close(fd), 0);
-}
-
 static bool is(const char *object, const char *folder)
 {
 	return !strncmp(object, folder, strlen(folder));
@@ -182,19 +159,18 @@ static void damage_everything(struct repo_fixture *f)
 	assert_true(pruned.quarantined_packs > 0);
 	if (check(f, &affected))
 		fail_msg("before any damage:\n%s", findings);
-	n_paths = 0;
-	assert_int_equal(nftw(f->url, take_path, 8, FTW_PHYS), 0);
-	for (size_t i = 0; i < n_paths; i++) {
-		const char *object = paths[i] + skip;
+	objects_find(f);
+	for (size_t i = 0; i < n_objects; i++) {
+		const char *object = object_paths[i] + skip;
 		struct stat st;
 
-		assert_int_equal(stat(paths[i], &st), 0);
+		assert_int_equal(stat(object_paths[i], &st), 0);
 		for (off_t k = 0; k < PLACES; k++) {
 			off_t at = k * (st.st_size - 1) / (PLACES - 1);
 
-			flip(paths[i], at);
+			object_flip(object_paths[i], at);
 			one_damage(f, object, at);
-			flip(paths[i], at);
+			object_flip(object_paths[i], at);
 			for (size_t j = 0; j < FILES; j++)
 				seen[j] |= said_lost(files[j]);
 		}
@@ -238,7 +214,7 @@ static void test_other_key(void **state)
 	free(keys);
 	assert_int_equal(repo_key_add(r, &second, "second", id, &err), 0);
 	repo_free(r);
-	flip(path, 20);
+	object_flip(path, 20);
 	assert_int_equal(repo_open(f->url, &f->cred, &r, &err), -ECORRUPT);
 	assert_non_null(strstr(err.text, path + strlen(f->url) + 1));
 	f->cred = second;
@@ -257,19 +233,18 @@ static void test_missing_pack(void **state)
 	(void)fixture_file(f->a, f->a->vol.root_node, "other", 2, 1);
 	fixture_snapshot(f->a->s, "v", "s2");
 	push(f, "s2");
-	n_paths = 0;
-	assert_int_equal(nftw(f->url, take_path, 8, FTW_PHYS), 0);
+	objects_find(f);
 	(void)snprintf(away, sizeof away, "%s.away", f->url);
-	for (size_t i = 0; i < n_paths; i++) {
+	for (size_t i = 0; i < n_objects; i++) {
 		struct stat st;
 
-		if (!strstr(paths[i], "/packs/") || stat(paths[i], &st) || st.st_size < 100000)
+		if (!strstr(object_paths[i], "/packs/") || stat(object_paths[i], &st) || st.st_size < 100000)
 			continue;
-		assert_int_equal(rename(paths[i], away), 0);
+		assert_int_equal(rename(object_paths[i], away), 0);
 		assert_int_equal(check(f, &affected), 1);
 		assert_true(said_lost("one"));
 		assert_int_equal(affected, 1 + said_lost("other"));
-		assert_int_equal(rename(away, paths[i]), 0);
+		assert_int_equal(rename(away, object_paths[i]), 0);
 	}
 }
 

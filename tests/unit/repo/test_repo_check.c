@@ -1,5 +1,6 @@
 /* What happens to a repository when its bytes rot, when requests fail, and when it is pruned while others push. */
 #include "tests/unit/repo/repo_fixture.h"
+#include "tests/unit/repo/objects.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,30 +79,6 @@ static void edit_and_snapshot(struct repo_fixture *f, struct tree_rng *r, int ed
 
 /* --- rot --- */
 
-static char paths[512][160];
-static size_t n_paths;
-
-static int take_path(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)ftw;
-	if (type == FTW_F && n_paths < 512)
-		(void)snprintf(paths[n_paths++], sizeof *paths, "%s", path);
-	return 0;
-}
-
-static void flip(const char *path, off_t at)
-{
-	int fd = open(path, O_RDWR);
-	uint8_t byte;
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 0x10;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-	assert_int_equal(close(fd), 0);
-}
-
 static void test_every_object_rots(void **state)
 {
 	struct repo_fixture *f = *state;
@@ -115,27 +92,26 @@ static void test_every_object_rots(void **state)
 	forget(f, "v", "s1");
 	(void)prune(f); /* so that there is a quarantine */
 	expect_clean(f);
-	n_paths = 0;
-	assert_int_equal(nftw(f->url, take_path, 8, FTW_PHYS), 0);
-	assert_true(n_paths >= 6);
-	for (size_t i = 0; i < n_paths; i++) {
+	objects_find(f);
+	assert_true(n_objects >= 6);
+	for (size_t i = 0; i < n_objects; i++) {
 		struct stat st;
 
-		assert_int_equal(stat(paths[i], &st), 0);
+		assert_int_equal(stat(object_paths[i], &st), 0);
 		for (unsigned k = 0; k < 6; k++) {
 			off_t at = k == 0   ? 0
 				   : k == 1 ? st.st_size - 1
 				   : k == 2 ? st.st_size / 2
 					    : (off_t)rng(&r, (uint32_t)st.st_size);
 
-			flip(paths[i], at);
+			object_flip(object_paths[i], at);
 			if (!check_all(f))
 				fail_msg("byte %lld of %s was changed, and the check found nothing", (long long)at,
-					 paths[i] + skip);
-			if (!strstr(findings, paths[i] + skip))
+					 object_paths[i] + skip);
+			if (!strstr(findings, object_paths[i] + skip))
 				fail_msg("byte %lld of %s was changed, and the check says\n%s", (long long)at,
-					 paths[i] + skip, findings);
-			flip(paths[i], at);
+					 object_paths[i] + skip, findings);
+			object_flip(object_paths[i], at);
 		}
 	}
 	expect_clean(f);
@@ -149,16 +125,15 @@ static void test_what_is_missing_is_named(void **state)
 
 	edit_and_snapshot(f, &r, 60, "s1");
 	(void)fixture_push(f, f->a->s, "v", "s1");
-	n_paths = 0;
-	assert_int_equal(nftw(f->url, take_path, 8, FTW_PHYS), 0);
-	for (size_t i = 0; i < n_paths; i++) {
-		if (!strstr(paths[i], "/packs/"))
+	objects_find(f);
+	for (size_t i = 0; i < n_objects; i++) {
+		if (!strstr(object_paths[i], "/packs/"))
 			continue;
 		(void)snprintf(away, sizeof away, "%s.away", f->url);
-		assert_int_equal(rename(paths[i], away), 0);
+		assert_int_equal(rename(object_paths[i], away), 0);
 		assert_true(check_all(f) > 0);
-		assert_non_null(strstr(findings, paths[i] + strlen(f->url) + 1));
-		assert_int_equal(rename(away, paths[i]), 0);
+		assert_non_null(strstr(findings, object_paths[i] + strlen(f->url) + 1));
+		assert_int_equal(rename(away, object_paths[i]), 0);
 	}
 	expect_clean(f);
 }
@@ -356,13 +331,12 @@ static void test_prune_stops_at_what_is_missing(void **state)
 	(void)prune(f);
 	(void)snprintf(cmd, sizeof cmd, "rm -rf %s/index", f->url);
 	assert_int_equal(system(cmd), 0);
-	n_paths = 0;
-	assert_int_equal(nftw(f->url, take_path, 8, FTW_PHYS), 0);
+	objects_find(f);
 	repo = fixture_repo(f);
 	assert_int_equal(repo_prune(repo, 0, false, &progress, &result, &err), -ECORRUPT);
 	repo_free(repo);
-	for (size_t i = 0; i < n_paths; i++)
-		assert_int_equal(access(paths[i], F_OK), 0);
+	for (size_t i = 0; i < n_objects; i++)
+		assert_int_equal(access(object_paths[i], F_OK), 0);
 }
 
 /* --- forgetting --- */
