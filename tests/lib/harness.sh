@@ -17,7 +17,8 @@ set -u
 # On a terminal varve asks before it removes something; here nobody is there to answer.
 exec </dev/null
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-B=${B:-$HERE/build/out}
+# A script may be anywhere when it runs a program.
+B=$(realpath -m "${B:-$HERE/build/out}")
 VARVE=${VARVE:-$B/varve}
 VARVED=${VARVED:-$B/varved}
 LONG=${LONG:-}
