@@ -95,9 +95,9 @@ static int open_store(struct daemon *d, struct servers *servers, struct err *err
 	options.ring_fd = d->handover.ring_fd;
 	options.done = d->handover.state->done;
 	options.done_n = HANDOVER_DONE_MAX;
-	options.owner_pid = (int)getppid();
 	options.recovered = on_recovered;
 	options.recovered_arg = servers;
+	options.owner_pid = (int)getppid();
 	options.flags = d->take_over ? STORE_KEEP_ORPHANS : 0;
 	for (tries = 0;; tries++) {
 		*err = (struct err){0};
@@ -292,6 +292,24 @@ static enum daemon_exit fail(struct daemon *d, int code, const struct err *err)
 	return code == -ECORRUPT ? DAEMON_CORRUPT : DAEMON_FAILED;
 }
 
+/* The last daemon has unmounted, and did not live to close the store. */
+static enum daemon_exit close_only(struct daemon *d)
+{
+	struct servers servers = {.d = d};
+	struct err err = {0};
+	int ret = open_store(d, &servers, &err);
+
+	if (!ret) {
+		atomic_store(&d->handover.state->recovered, true);
+		ret = store_close(d->store, &err);
+	}
+	uses_free(d->uses);
+	if (ret)
+		return fail(d, ret, &err);
+	log_info("what the last daemon left is in the store");
+	return DAEMON_ENDED;
+}
+
 static enum daemon_exit run(struct daemon *d, int signal_fd)
 {
 	struct servers servers = {.d = d};
@@ -339,7 +357,10 @@ enum daemon_exit daemon_run(const struct options *o, const struct handover *h)
 		(void)err_set(&err, -ret, "what was handed over is not understood: %s", err_name(-ret));
 	else
 		ret = prepare_signals(&signal_fd, &err);
-	if (!ret)
-		d.take_over = handover_can_take_over(&d.handover);
-	return ret ? fail(&d, ret, &err) : run(&d, signal_fd);
+	if (ret)
+		return fail(&d, ret, &err);
+	if (atomic_load(&d.handover.state->unmounted))
+		return close_only(&d);
+	d.take_over = handover_can_take_over(&d.handover);
+	return run(&d, signal_fd);
 }

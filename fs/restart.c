@@ -25,3 +25,11 @@ int restart_delay_ms(struct restart *r, enum restart_death how, bool recovered, 
 		delay *= 2;
 	return (int)(delay < max ? delay : max);
 }
+
+bool restart_end(struct restart *r)
+{
+	if (++r->ends_failed < RESTART_ENDS_MAX)
+		return true;
+	r->ends_failed = 0;
+	return false;
+}

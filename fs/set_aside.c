@@ -10,6 +10,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/err.h"
 #include "store/base/log.h"
+#include "store/journal/ring.h"
 
 /* Only what was ever used is memory; the rest stays a hole. */
 static int copy(int from, int to)
@@ -29,6 +30,15 @@ static int copy(int from, int to)
 	return fsync(to) ? -errno : 0;
 }
 
+static bool empty(int ring_fd)
+{
+	struct ring *ring = NULL;
+	bool is = !ring_attach(ring_fd, &ring) && ring_tail_seq(ring) == ring_head_seq(ring);
+
+	ring_free(ring);
+	return is;
+}
+
 void set_aside(int ring_fd, const char *folder)
 {
 	char path[PATH_MAX], stamp[32];
@@ -37,15 +47,15 @@ void set_aside(int ring_fd, const char *folder)
 	struct tm tm;
 	int ret;
 
-	if (ring_fd < 0)
+	if (ring_fd < 0 || empty(ring_fd))
 		return;
 	(void)strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
 	(void)snprintf(path, sizeof path, "%.*s/ring-%s", PATH_MAX - 40, folder, stamp);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ret = fd < 0 ? -errno : copy(ring_fd, fd);
 	if (ret)
-		log_error("what was written last cannot be replayed, nor kept in %s: %s", path, err_name(-ret));
+		log_error("what was written last is not in the store, and cannot be kept in %s: %s", path, err_name(-ret));
 	else
-		log_error("what was written last cannot be replayed: it is kept in %s; "
+		log_error("what was written last is not in the store: it is kept in %s; "
 			  "varved, started again, goes on from the last commit and all that was fsynced", path);
 }

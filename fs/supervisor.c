@@ -7,6 +7,9 @@
  * cannot do that (before 6.9), the mount ends with the daemon, in the open, and is made anew; the ring, and so all that
  * was acknowledged, goes on in both cases.
  *
+ * An end that goes wrong is tried again too, but not for ever: with the mount first, then without, by daemons that only put into
+ * the store what the ring has.
+ *
  * States: `child` is 0 while no daemon runs (from start_at on there may be one), `ready` once it serves. `stopping`: the
  * end was asked for, and is reached when a daemon has ended in order. `trying`: the daemon is the new program of an
  * upgrade; if it does not get ready, the old one is started again, else this process becomes the new program too. */
@@ -59,7 +62,7 @@ struct supervisor {
 	char program[PATH_MAX]; /* of the upgrade */
 	char refusal[sizeof((struct upgrade_result *)0)->text];
 	bool done;
-	int status;
+	int status; /* the first that is not DAEMON_ENDED */
 };
 
 static uint64_t now_ms(void)
@@ -73,7 +76,8 @@ static uint64_t now_ms(void)
 static void finish(struct supervisor *s, int status)
 {
 	s->done = true;
-	s->status = status;
+	if (!s->status)
+		s->status = status;
 }
 
 static void fail(struct supervisor *s, const char *what, int code)
@@ -106,6 +110,14 @@ static void end_connection(struct supervisor *s)
 	s->h.fuse_fd = -1;
 	if (atomic_load(&s->h.state->serving) && !atomic_load(&s->h.state->unmounted))
 		(void)umount2(s->o->mount, UMOUNT_NOFOLLOW | MNT_DETACH);
+}
+
+/* What was acknowledged, and no daemon could put into the store, is kept. */
+static void give_up(struct supervisor *s)
+{
+	end_connection(s);
+	set_aside(s->h.ring_fd, s->o->store);
+	finish(s, DAEMON_FAILED);
 }
 
 /* --- the daemon --- */
@@ -177,6 +189,13 @@ static void start(struct supervisor *s)
 	s->child = pid;
 }
 
+static const char *when(const struct supervisor *s, bool was_ready)
+{
+	if (atomic_load(&s->h.state->unmounted))
+		return " as it closed the store";
+	return was_ready ? "" : " before it was ready";
+}
+
 /* Its exit status as waitpid gives it, NOT_REAPED when a thread still waits for the mount. */
 static int reap(const struct supervisor *s)
 {
@@ -207,26 +226,44 @@ static const char *describe(int status, char *text, size_t size)
 	return text;
 }
 
+static enum restart_death how_it_died(int status)
+{
+	if (status == NOT_REAPED || !WIFEXITED(status))
+		return RESTART_DIED;
+	return WEXITSTATUS(status) == DAEMON_CORRUPT  ? RESTART_CORRUPT
+	       : WEXITSTATUS(status) == DAEMON_FAILED ? RESTART_FAILED
+						      : RESTART_DIED;
+}
+
+/* A daemon that was about to end and did not do it in order. */
+static void plan_end(struct supervisor *s, int status)
+{
+	bool mounted = !atomic_load(&s->h.state->unmounted);
+
+	s->start_at_ms = now_ms();
+	if (how_it_died(status) == RESTART_FAILED) {
+		give_up(s);
+	} else if (!restart_end(&s->restart) && !mounted) {
+		log_error("giving up: %d daemons in a row died as they closed the store %s", RESTART_ENDS_MAX, s->o->store);
+		give_up(s);
+	} else if (mounted && (!s->restart.ends_failed || !handover_can_take_over(&s->h))) {
+		log_error("%s ends without having been written out", s->o->mount);
+		s->status = DAEMON_FAILED;
+		end_connection(s);
+		atomic_store(&s->h.state->unmounted, true);
+		s->restart.ends_failed = 0;
+	}
+}
+
 /* A daemon that had to take over and could not, or that died serving. */
 static void plan_restart(struct supervisor *s, int status)
 {
-	enum restart_death how = RESTART_DIED;
 	bool take_over = handover_can_take_over(&s->h);
 	int delay;
 
-	if (status != NOT_REAPED && WIFEXITED(status))
-		how = WEXITSTATUS(status) == DAEMON_CORRUPT  ? RESTART_CORRUPT
-		      : WEXITSTATUS(status) == DAEMON_FAILED ? RESTART_FAILED
-							     : RESTART_DIED;
-	delay = restart_delay_ms(&s->restart, how, atomic_load(&s->h.state->recovered), now_ms() - s->started_ms);
-	if (s->stopping && how == RESTART_FAILED) {
-		finish(s, DAEMON_FAILED);
-		return;
-	}
+	delay = restart_delay_ms(&s->restart, how_it_died(status), atomic_load(&s->h.state->recovered), now_ms() - s->started_ms);
 	if (delay < 0) {
-		end_connection(s);
-		set_aside(s->h.ring_fd, s->o->store);
-		finish(s, DAEMON_FAILED);
+		give_up(s);
 		return;
 	}
 	if (!take_over) {
@@ -280,15 +317,18 @@ static void child_gone(struct supervisor *s)
 		s->start_at_ms = now_ms();
 	} else if (s->trying) {
 		refuse_upgrade(s, status);
-	} else if (exited && (atomic_load(&s->h.state->unmounted) || !s->served)) {
+	} else if (exited && (!s->served || (WEXITSTATUS(status) == DAEMON_ENDED && atomic_load(&s->h.state->unmounted)))) {
 		finish(s, WEXITSTATUS(status));
 	} else if (!s->served) {
 		log_error("the daemon %s before it served anything", describe(status, text, sizeof text));
 		finish(s, DAEMON_FAILED);
 	} else {
 		log_error("the daemon (process %d) %s%s", (int)child, describe(status, text, sizeof text),
-			  was_ready ? "" : " before it was ready");
-		plan_restart(s, status);
+			  when(s, was_ready));
+		if (s->stopping || atomic_load(&s->h.state->unmounted))
+			plan_end(s, status);
+		else
+			plan_restart(s, status);
 	}
 }
 
@@ -491,6 +531,12 @@ int supervisor_resume(const struct options *o, char **argv, const char *start_di
 	pid_t child;
 	int ret = handover_import(ENV_DAEMON, o, &s.h, &child);
 
+	if (ret < 0) {
+		/* another version's supervisor, which goes on with its own program */
+		log_error("what was handed over is not understood: %s", err_name(-ret));
+		*ret_status = DAEMON_FAILED;
+		return 1;
+	}
 	if (ret > 0) {
 		ready_detach(o);
 		log_set_dest(o->log_dest, "varved");
@@ -499,8 +545,7 @@ int supervisor_resume(const struct options *o, char **argv, const char *start_di
 			_exit(*ret_status);
 		return 1;
 	}
-	if (!ret)
-		ret = handover_import(ENV_SUPERVISOR, o, &s.h, &s.child);
+	ret = handover_import(ENV_SUPERVISOR, o, &s.h, &s.child);
 	if (!ret)
 		return 0;
 	ready_detach(o);

@@ -103,5 +103,44 @@ rm -f "$PIDFILE" "$IO_FAULT"
 harness_mount || exit 1
 expect_eq "what was fsynced is there" "$(cat "$VOL/synced")" synced
 expect "and what was before" cmp "$VOL/ledger/packs" "$WORK/want.packs"
-check_store "after three deaths" last
+check_store "after three deaths"
+
+# --- a daemon that dies whenever it ends
+# ends_badly ORDER COMMAND…: the exit status of a varved under the order, ended by the command, and the number of its daemons that died
+ends_badly() {
+	: >"$LOG"
+	"$VARVED" --foreground --store "$STORE" --mount "$MNT" --api "$VARVE_API" --log stderr >>"$LOG" 2>&1 </dev/null &
+	supervisor=$!
+	started $supervisor
+	until grep -q 'is mounted on' "$LOG" || ! kill -0 $supervisor 2>/dev/null; do sleep 0.05; done
+	echo acknowledged >"$VOL/$1"
+	exec 7>>"$VOL/held-open"
+	echo "$2" >"$IO_FAULT"
+	"${@:3}"
+	exec 7>&-
+	timeout 60 tail --pid=$supervisor -f /dev/null
+	wait $supervisor
+	echo "status $?, deaths $(grep -c ' died: Aborted' "$LOG")" >"$WORK/ended"
+	rm -f "$IO_FAULT"
+}
+stop() { kill -TERM "$supervisor" && sleep 1; }
+rings() { find "$STORE" -name 'ring-*' | wc -l; }
+before=$(rings)
+ends_badly stopped 'die-close store/lock' stop
+expect_eq "closing the store is tried three times, and then given up" "$(<"$WORK/ended")" "status 1, deaths 3"
+expect_eq "in one line" "$(grep -c 'giving up: 3 daemons in a row died as they closed the store' "$LOG")" 1
+ends_badly unmounted 'die-close store/lock' umount -l "$MNT"
+expect_eq "so it is after somebody else's umount" "$(<"$WORK/ended")" "status 1, deaths 3"
+expect_eq "no ring is kept, as the store has everything" "$(rings)" "$before"
+ends_badly fenced 'die-sync mnt/v/held-open' stop
+expect_eq "when the mount cannot be written out, the store is closed without" "$(<"$WORK/ended")" "status 1, deaths 3"
+expect "which the log says" grep -q 'ends without having been written out' "$LOG"
+expect_eq "no ring is kept then either" "$(rings)" "$before"
+ends_badly lost 'die-sync store/meta.db-wal' stop
+expect "when nothing can be put into the store, it is given up too" grep -q 'status 1,' "$WORK/ended"
+expect_eq "the ring is kept" "$(rings)" $((before + 1))
+harness_mount || exit 1
+expect_eq "what was acknowledged is there" "$(cat "$VOL/stopped" "$VOL/unmounted" "$VOL/fenced" | tr '\n' ' ')" \
+	"acknowledged acknowledged acknowledged "
+check_store "after ends that failed" last
 finish

@@ -1,7 +1,7 @@
-/* Loaded before libc into a daemon by failing_disk.sh: syncs of certain files fail, or reading one kills the process.
+/* Loaded before libc into a daemon by failing_disk.sh: syncs of certain files fail, or reading, syncing or closing one kills the process.
  *
- * IO_FAULT names a file; while it has a line "sync NAME" or "die NAME", that is done to files whose path has NAME in it. A sync that fails
- * makes nothing durable. IO_FAULT_LOG, if set, gets a line for each write and sync of such a file. */
+ * IO_FAULT names a file; while it has a line "sync NAME", "die NAME", "die-sync NAME" or "die-close NAME", that is done to files whose path
+ * has NAME in it. A sync that fails makes nothing durable. IO_FAULT_LOG, if set, gets a line for each write and sync of such a file. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -16,12 +16,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Of the calling thread: some have descriptors of their own. */
 static void file_of(int fd, char path[PATH_MAX])
 {
 	char link[64];
 	ssize_t n;
 
-	(void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	(void)snprintf(link, sizeof link, "/proc/thread-self/fd/%d", fd);
 	n = readlink(link, path, PATH_MAX - 1);
 	path[n > 0 ? n : 0] = 0;
 }
@@ -37,7 +38,7 @@ static bool ordered(const char *verb, int fd)
 	if (file < 0)
 		return false;
 	n = syscall(SYS_pread64, file, order, sizeof order - 1, 0L);
-	(void)close(file);
+	(void)syscall(SYS_close, file);
 	errno = saved;
 	order[n > 0 ? n : 0] = 0;
 	order[strcspn(order, "\n")] = 0;
@@ -45,6 +46,12 @@ static bool ordered(const char *verb, int fd)
 		return false;
 	file_of(fd, path);
 	return strstr(path, order + strlen(verb) + 1) != NULL;
+}
+
+static void die_if(const char *verb, int fd)
+{
+	if (ordered(verb, fd))
+		abort();
 }
 
 static void note(const char *what, int fd)
@@ -61,13 +68,14 @@ static void note(const char *what, int fd)
 	(void)snprintf(line, sizeof line, "%s %s\n", what, name ? name + 1 : path);
 	if (write(file, line, strlen(line)) < 0)
 		abort();
-	(void)close(file);
+	(void)syscall(SYS_close, file);
 }
 
 static int sync_or_fail(long call, int fd)
 {
 	int ret;
 
+	die_if("die-sync", fd);
 	if (ordered("sync", fd)) {
 		note("failed", fd);
 		errno = EIO;
@@ -90,8 +98,7 @@ int fsync(int fd)
 
 ssize_t pread64(int fd, void *buf, size_t len, off64_t off)
 {
-	if (ordered("die", fd))
-		abort();
+	die_if("die", fd);
 	return syscall(SYS_pread64, fd, buf, len, off);
 }
 
@@ -120,4 +127,10 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t off)
 ssize_t pwritev64(int fd, const struct iovec *iov, int n, off64_t off)
 {
 	return pwritev(fd, iov, n, off);
+}
+
+int close(int fd)
+{
+	die_if("die-close", fd);
+	return (int)syscall(SYS_close, fd);
 }

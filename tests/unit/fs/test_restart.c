@@ -62,6 +62,19 @@ static void test_failing_goes_on(void **state)
 	assert_int_equal(restart_delay_ms(&r, RESTART_FAILED, false, 10), 5000);
 }
 
+static void test_three_ends(void **state)
+{
+	struct restart r = {0};
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		assert_true(restart_end(&r));
+		assert_true(restart_end(&r));
+		assert_false(restart_end(&r));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -69,6 +82,7 @@ int main(void)
 		cmocka_unit_test(test_backs_off),
 		cmocka_unit_test(test_three_deaths_over_one_replay),
 		cmocka_unit_test(test_failing_goes_on),
+		cmocka_unit_test(test_three_ends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
