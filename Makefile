@@ -163,8 +163,8 @@ fuzz-%:
 	$(Q)$(B)/tests/fuzz/fuzz_$* --write-seeds $(O)/fuzz/corpus-$*
 	$(Q)cd $(O)/fuzz && ./fuzz_$* -max_total_time=$(SECONDS) corpus-$*
 
-# A unit test of tools links what is not main or a command, and so needs no engine.
-$(B)/tests/unit/tools/%: $(B)/tests/unit/tools/%.o $(filter-out %/main.o $(B)/tools/cmd_%,$(TOOLS_OBJS)) $(B)/libbase.a
+# A unit test of tools links what is not main, a command or what opens the store for one, and so needs no engine.
+$(B)/tests/unit/tools/%: $(B)/tests/unit/tools/%.o $(filter-out %/main.o %/daemon.o $(B)/tools/cmd_%,$(TOOLS_OBJS)) $(B)/libbase.a
 	@$(if $(Q),echo "  LINK    $@")
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs $(PKGS_tools) cmocka)
 

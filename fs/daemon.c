@@ -23,10 +23,11 @@
 #include "fs/uses.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
+#include "store/volume/claim.h"
 #include "store/volume/file_io.h"
 #include "store/volume/namespace.h"
 
-/* A daemon that was killed lets go of the store a moment after its end is seen. */
+/* A daemon that was killed lets go of the store's files a moment after its end is seen, and of the claim on it. */
 #define LOCK_TRIES 500
 #define LOCK_TRY_NS 10000000L
 
@@ -97,12 +98,11 @@ static int open_store(struct daemon *d, struct servers *servers, struct err *err
 	options.done_n = HANDOVER_DONE_MAX;
 	options.recovered = on_recovered;
 	options.recovered_arg = servers;
-	options.owner_pid = (int)getppid();
-	options.flags = d->take_over ? STORE_KEEP_ORPHANS : 0;
+	options.flags = STORE_CLAIMED | (d->take_over ? STORE_KEEP_ORPHANS : 0);
 	for (tries = 0;; tries++) {
 		*err = (struct err){0};
 		ret = store_open(d->options.store, &options, &d->store, err);
-		if (ret != -EBUSY || !atomic_load(&d->handover.state->serving) || tries == LOCK_TRIES)
+		if (ret != -EBUSY || tries == LOCK_TRIES)
 			break;
 		(void)nanosleep(&pause, NULL);
 	}
@@ -327,6 +327,7 @@ static enum daemon_exit run(struct daemon *d, int signal_fd)
 	}
 	if (why == END_HAND_OVER)
 		return hand_over(d, &servers);
+	claim_end(d->handover.claim_fd);
 	api_stop(servers.api);
 	volume_driver_detach(servers.plugin);
 	stop_parts(d, why != END_UNMOUNTED);

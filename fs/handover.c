@@ -87,14 +87,14 @@ static int keep_open(int fd)
 
 int handover_export(const struct handover *h, const char *variable, pid_t child)
 {
-	const int fds[] = {h->fuse_fd, h->state_fd, h->ring_fd, h->control_fd};
+	const int fds[] = {h->fuse_fd, h->state_fd, h->ring_fd, h->control_fd, h->claim_fd};
 	char text[TEXT_MAX];
 	unsigned i;
 	int n, ret = 0;
 
 	for (i = 0; !ret && i < sizeof fds / sizeof fds[0]; i++)
 		ret = keep_open(fds[i]);
-	n = snprintf(text, sizeof text, "%d %d %d %d %d %d", HANDOVER_VERSION, (int)child, fds[0], fds[1], fds[2], fds[3]);
+	n = snprintf(text, sizeof text, "%d %d %d %d %d %d %d", HANDOVER_VERSION, (int)child, fds[0], fds[1], fds[2], fds[3], fds[4]);
 	for (i = 0; !ret && i < SOCKETS; i++) {
 		ret = keep_open(h->sockets.v[i].fd);
 		n += snprintf(text + n, sizeof text - (size_t)n, " %d %d", h->sockets.v[i].fd, h->sockets.v[i].inherited);
@@ -135,12 +135,12 @@ int handover_import(const char *variable, const struct options *o, struct handov
 	if (!text)
 		return 0;
 	*h = (struct handover){0};
-	if (sscanf(text, "%d %d %d %d %d %d%n", &version, &child, &h->fuse_fd, &h->state_fd, &h->ring_fd, &h->control_fd,
-		   &at) != 6 ||
+	if (sscanf(text, "%d %d %d %d %d %d %d%n", &version, &child, &h->fuse_fd, &h->state_fd, &h->ring_fd, &h->control_fd,
+		   &h->claim_fd, &at) != 7 ||
 	    version != HANDOVER_VERSION)
 		return -EPROTO;
 	ret = close_on_exec(h->fuse_fd) ?: close_on_exec(h->state_fd) ?: close_on_exec(h->ring_fd) ?:
-	      close_on_exec(h->control_fd);
+	      close_on_exec(h->control_fd) ?: close_on_exec(h->claim_fd);
 	if (!ret)
 		ret = import_sockets(text + at, o, &h->sockets);
 	(void)unsetenv(variable);

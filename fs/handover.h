@@ -19,7 +19,7 @@
 #include "fs/sockets.h"
 #include "store/volume/store.h"
 
-#define HANDOVER_VERSION 1
+#define HANDOVER_VERSION 2
 #define HANDOVER_INIT_MAX 512
 #define HANDOVER_DONE_MAX 64
 
@@ -55,6 +55,7 @@ struct handover {
 	int state_fd;
 	int ring_fd;    /* -1: there is none yet */
 	int control_fd; /* see control.h */
+	int claim_fd;   /* on the store, see store/volume/claim.h */
 	struct sockets sockets;
 	struct handover_state *state; /* HANDOVER_SIZE bytes in the daemon, the struct alone in the supervisor */
 };

@@ -14,8 +14,10 @@
 #define NO_DOCKER "none"
 #define DEFAULT_TMPFS "/run/varve/tmpfs"
 #define DEFAULT_API "/run/varve/api.sock"
+#define DEFAULT_WAIT_S 30
+#define WAIT_S_MAX 86400
 
-enum { OPT_API = 256, OPT_API_GROUP, OPT_DOCKER, OPT_TMPFS, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL, OPT_NO_TAKEOVER };
+enum { OPT_API = 256, OPT_API_GROUP, OPT_DOCKER, OPT_TMPFS, OPT_PIDFILE, OPT_LOG, OPT_LOG_LEVEL, OPT_NO_TAKEOVER, OPT_WAIT };
 
 static const struct option long_options[] = {
 	{"store", required_argument, NULL, 's'},
@@ -29,6 +31,7 @@ static const struct option long_options[] = {
 	{"log", required_argument, NULL, OPT_LOG},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
 	{"no-takeover", no_argument, NULL, OPT_NO_TAKEOVER},
+	{"wait", required_argument, NULL, OPT_WAIT},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{NULL, 0, NULL, 0},
@@ -49,6 +52,8 @@ static const char usage[] = "usage: varved [OPTION]...\n"
 			    "      --log DEST        stderr or syslog (syslog, or stderr with --foreground)\n"
 			    "      --log-level L     error, warning, info or debug (info)\n"
 			    "      --no-takeover     when the daemon dies, unmount and mount anew\n"
+			    "      --wait SECONDS    how long to wait at the start while another process ends\n"
+			    "                        that has the store, or an offline command has it (30)\n"
 			    "  -h, --help            print this text\n"
 			    "      --version         print the version\n"
 			    "\n"
@@ -99,6 +104,19 @@ static int set_group(struct options *o, const char *name, struct err *err)
 	return 0;
 }
 
+static int set_wait(struct options *o, const char *text, struct err *err)
+{
+	char *end;
+	unsigned long s;
+
+	errno = 0;
+	s = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || s > WAIT_S_MAX)
+		return err_set(err, EINVAL, "--wait is a number of seconds up to %d, not '%s'", WAIT_S_MAX, text);
+	o->wait_s = (unsigned)s;
+	return 0;
+}
+
 static int set_log_level(struct options *o, const char *name, struct err *err)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -135,6 +153,8 @@ static int set_one(struct options *o, int c, bool *log_given, struct err *err)
 	case 'f':
 		o->foreground = true;
 		return 0;
+	case OPT_WAIT:
+		return set_wait(o, optarg, err);
 	case OPT_NO_TAKEOVER:
 		o->no_takeover = true;
 		return 0;
@@ -175,7 +195,7 @@ static int check_socket(const char *whose, const char *path, struct err *err)
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
-	struct options o = {.log_level = LOG_LEVEL_INFO};
+	struct options o = {.log_level = LOG_LEVEL_INFO, .wait_s = DEFAULT_WAIT_S};
 	bool log_given = false;
 	int c, r;
 

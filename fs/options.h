@@ -18,6 +18,7 @@ struct options {
 	bool docker_given; /* else it is the default, which the daemon can do without */
 	char tmpfs[PATH_MAX]; /* the folder of volumes of type tmpfs */
 	char pidfile[PATH_MAX]; /* "": none */
+	unsigned wait_s; /* for the store, at the start */
 	gid_t api_group;
 	bool has_api_group;
 	bool foreground;

@@ -10,6 +10,8 @@
  * An end that goes wrong is tried again too, but not for ever: with the mount first, then without, by daemons that only put into
  * the store what the ring has.
  *
+ * The claim on the store is this process's from its start on, and goes with it.
+ *
  * States: `child` is 0 while no daemon runs (from start_at on there may be one), `ready` once it serves. `stopping`: the
  * end was asked for, and is reached when a daemon has ended in order. `trying`: the daemon is the new program of an
  * upgrade; if it does not get ready, the old one is started again, else this process becomes the new program too. */
@@ -35,8 +37,10 @@
 #include "fs/ready.h"
 #include "fs/restart.h"
 #include "fs/set_aside.h"
+#include "fs/turn.h"
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
+#include "store/volume/claim.h"
 
 #define ENV_SUPERVISOR "VARVED_SUPERVISOR"
 #define ENV_DAEMON "VARVED_DAEMON"
@@ -428,8 +432,10 @@ static void look_at_signal(struct supervisor *s)
 	}
 	if (info.ssi_signo == SIGHUP)
 		return;
-	if (!s->stopping)
+	if (!s->stopping) {
 		ready_stopping();
+		claim_end(s->h.claim_fd);
+	}
 	s->stopping = true;
 	stop_child(s);
 }
@@ -513,7 +519,7 @@ int supervisor_run(const struct options *o, char **argv, const char *start_dir, 
 	int ret;
 
 	s.h = (struct handover){.fuse_fd = -1, .state_fd = -1, .ring_fd = -1, .control_fd = -1};
-	if (sockets_open(o, &s.h.sockets, &err)) {
+	if (turn_wait(o, &s.h.claim_fd, &err) || sockets_open(o, &s.h.sockets, &err)) {
 		log_error("%s%s%s%s", err.text, *err.hint ? " (" : "", err.hint, *err.hint ? ")" : "");
 		return DAEMON_FAILED;
 	}

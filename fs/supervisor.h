@@ -1,5 +1,5 @@
 /* The process that stays: it holds the connection to the kernel, the listening sockets and the memory that outlives the
- * daemon, and sees to it that there is a daemon. Knows nothing of a store. */
+ * daemon, and sees to it that there is a daemon. Knows nothing of a store but that it has the claim on it. */
 #ifndef VARVE_FS_SUPERVISOR_H
 #define VARVE_FS_SUPERVISOR_H
 

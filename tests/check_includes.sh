@@ -34,7 +34,7 @@ allowed() {
 # The commands that also work with no daemon open the store themselves.
 engine_command() {
 	case $1 in
-	tools/cmd_init.c | tools/cmd_check.c | tools/cmd_archive.c | tools/cmd_repo*.[ch]) return 0 ;;
+	tools/cmd_init.c | tools/cmd_check.c | tools/cmd_archive.c | tools/daemon.[ch] | tools/cmd_repo*.[ch]) return 0 ;;
 	*) return 1 ;;
 	esac
 }

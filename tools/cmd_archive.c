@@ -29,38 +29,24 @@ static void tell(const struct cli *cli, const char *command, const json_t *messa
 
 /* --- where no daemon has the store --- */
 
-static int open_store(struct cli *cli, struct store **ret, struct err *err)
-{
-	const struct store_options options = STORE_OPTIONS_DEFAULT;
-	int rc = store_open(cli->store, &options, ret, err);
-
-	if (rc == -EBUSY)
-		err_hint(err, "a daemon holds this store: say where it listens with --api");
-	else if (rc == 0)
-		output_note(cli, "Using %s without a daemon", cli->store);
-	return rc;
-}
-
+/* s NULL: it was done through the daemon. */
 static int close_store(struct store *s, int rc, struct err *err)
 {
-	int closed = store_close(s, rc < 0 ? NULL : err);
+	int closed = s ? store_close(s, rc < 0 ? NULL : err) : 0;
 
 	return rc < 0 ? rc : closed;
 }
 
-static int export_offline(struct transfer *t, const struct name *name, enum tar_compression how, json_t **ret,
-			  struct err *err)
+static int export_offline(struct transfer *t, struct store *s, const struct name *name, enum tar_compression how,
+			  json_t **ret, struct err *err)
 {
 	AUTO_FREE char *piece = malloc(PIECE);
 	struct tar_export_state state = {0};
 	struct tar_export *x = NULL;
-	struct store *s;
 	size_t len = 1;
-	int rc = piece ? open_store(t->cli, &s, err) : err_set(err, ENOMEM, "out of memory");
+	int rc = piece ? tar_export_open(s, name->volume, name->snapshot, how, &x, err)
+		       : err_set(err, ENOMEM, "out of memory");
 
-	if (rc < 0)
-		return rc;
-	rc = tar_export_open(s, name->volume, name->snapshot, how, &x, err);
 	while (rc == 0 && len) {
 		rc = tar_export_read(x, piece, PIECE, &len, err);
 		if (rc == 0 && (rc = transfer_put(t, piece, len)))
@@ -70,7 +56,6 @@ static int export_offline(struct transfer *t, const struct name *name, enum tar_
 		transfer_tick(t);
 	}
 	tar_export_free(x);
-	rc = close_store(s, rc, err);
 	if (rc == 0)
 		*ret = json_pack("{s:s,s:{s:I,s:I,s:I}}", "state", "done", "result", "entries",
 				 (json_int_t)state.entries, "bytes", (json_int_t)state.bytes_done, "sockets",
@@ -101,7 +86,7 @@ struct import_options {
 	json_t *set;
 };
 
-static int import_opened(struct transfer *t, struct store *s, const char *volume, const struct import_options *o,
+static int import_offline(struct transfer *t, struct store *s, const char *volume, const struct import_options *o,
 			 json_t **ret, struct err *err)
 {
 	const struct tar_import_options options = {.read = read_offline,
@@ -138,17 +123,6 @@ static int import_opened(struct transfer *t, struct store *s, const char *volume
 			 (json_int_t)result.entries, "bytes", (json_int_t)result.bytes, "skipped",
 			 (json_int_t)result.skipped);
 	return 0;
-}
-
-static int import_offline(struct transfer *t, const char *volume, const struct import_options *o, json_t **ret,
-			  struct err *err)
-{
-	struct store *s;
-	int rc = open_store(t->cli, &s, err);
-
-	if (rc < 0)
-		return rc;
-	return close_store(s, import_opened(t, s, volume, o, ret, err), err);
 }
 
 /* --- export --- */
@@ -211,25 +185,27 @@ static int export_run(struct cli *cli, const struct args *args, struct err *err)
 	struct transfer t = {.cli = cli, .part = -1};
 	json_auto_t *job = NULL;
 	enum tar_compression compression = TAR_PLAIN;
+	struct store *s = NULL;
 	struct name name;
 	int rc = name_split(args->words[0], &name, err);
 
 	if (rc == 0)
 		rc = compression_of(args, &how, &compression, err);
 	if (rc == 0)
-		rc = daemon_serves(cli, err);
+		rc = daemon_or_store(cli, 0, &s, err);
 	if (rc < 0)
 		return rc;
-	bool online = rc;
-
 	rc = transfer_output(&t, "archive", path, "varve export VOL > VOL.tar", err);
 	if (rc < 0)
-		return rc;
+		return close_store(s, rc, err);
+	if (s)
+		output_note(cli, "Using %s without a daemon", cli->store);
 	(void)api_new(cli->api_socket, &t.ask, NULL);
 	progress_begin(&t.bar, cli, "Exporting");
-	rc = online ? export_online(&t, &name, how, &job, err) : export_offline(&t, &name, compression, &job, err);
+	rc = s ? export_offline(&t, s, &name, compression, &job, err) : export_online(&t, &name, how, &job, err);
 	progress_clear(&t.bar);
 	api_free(t.ask);
+	rc = close_store(s, rc, err);
 	rc = transfer_output_end(&t, "archive", path, rc, err);
 	if (rc == 0)
 		export_report(cli, args->words[0], path, t.moved, job);
@@ -316,24 +292,25 @@ static int import_run(struct cli *cli, const struct args *args, struct err *err)
 	struct transfer t = {.cli = cli, .fd = -1, .part = -1};
 	struct import_options o = {0};
 	json_auto_t *answer = NULL;
-	bool online = false;
+	struct store *s = NULL;
 	int rc = name_check("volume", volume, err);
 
 	if (rc == 0)
 		rc = import_options(args, &o, err);
 	if (rc == 0)
-		rc = daemon_serves(cli, err);
-	online = rc > 0;
+		rc = daemon_or_store(cli, 0, &s, err);
 	if (rc >= 0)
 		rc = transfer_input(&t, "archive", args_value(args, "input"), "varve import VOL < VOL.tar", err);
-	if (rc == 0 && online)
+	if (rc == 0 && s)
+		output_note(cli, "Using %s without a daemon", cli->store);
+	else if (rc == 0)
 		rc = confirm(cli, volume, o.merge, err);
 	if (rc == 0) {
 		progress_begin(&t.bar, cli, "Importing");
-		rc = online ? import_online(&t, volume, &o, &answer, err)
-			    : import_offline(&t, volume, &o, &answer, err);
+		rc = s ? import_offline(&t, s, volume, &o, &answer, err) : import_online(&t, volume, &o, &answer, err);
 		progress_clear(&t.bar);
 	}
+	rc = close_store(s, rc, err);
 	if (t.fd >= 0)
 		(void)close(t.fd);
 	json_decref(o.set);

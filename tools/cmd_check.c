@@ -50,20 +50,14 @@ static int finish(const struct cli *cli, const json_t *result, const json_t *mes
 	return errors == 0 ? 0 : err_set(err, ECORRUPT, "found %s", output_count(count, errors, "error"));
 }
 
-static int check_offline(struct cli *cli, bool data, struct err *err)
+static int check_offline(struct cli *cli, struct store *s, bool data, struct err *err)
 {
-	struct store_options options = STORE_OPTIONS_DEFAULT;
 	json_auto_t *messages = json_array();
 	json_auto_t *result = NULL;
 	struct finding finding = {cli, messages};
 	struct check_result r = {0};
-	struct store *s;
 	int rc, closed;
 
-	options.flags = STORE_READONLY | STORE_NO_THREADS;
-	rc = store_open(cli->store, &options, &s, err);
-	if (rc < 0)
-		return rc;
 	output_note(cli, "Checking %s without a daemon", cli->store);
 	rc = check_store(s, data ? CHECK_DATA : 0, report, &finding, &r, err);
 	closed = store_close(s, rc < 0 ? NULL : err);
@@ -91,21 +85,17 @@ static int check_online(struct cli *cli, bool data, struct err *err)
 static int check_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	bool data = args_has(args, "data");
+	struct store *s;
 	int rc;
 
 	if (args->n_words) {
 		cli->store = args->words[0];
 		cli->flags |= CLI_STORE_GIVEN;
 	}
-	rc = daemon_serves(cli, err);
-	if (rc < 0 && rc != -ENOTCONN)
+	rc = daemon_or_store(cli, STORE_READONLY | STORE_NO_THREADS, &s, err);
+	if (rc < 0)
 		return rc;
-	if (rc > 0)
-		return check_online(cli, data, err);
-	rc = check_offline(cli, data, err);
-	if (rc == -EBUSY)
-		err_hint(err, "a daemon holds this store: say where it listens with --api");
-	return rc;
+	return rc ? check_online(cli, data, err) : check_offline(cli, s, data, err);
 }
 
 static int collect(struct cli *cli, const struct args *args, struct err *err)

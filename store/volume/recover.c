@@ -230,6 +230,9 @@ int recover(struct store *s, const struct store_options *opts, struct err *err)
 	if (s->ring && ring_tail_seq(s->ring) > rp.data_seq + 1)
 		return err_set(err, ECORRUPT, "the database is damaged: it ends at record %llu, and had everything before %llu when the last daemon ran",
 			       (unsigned long long)rp.data_seq, (unsigned long long)ring_tail_seq(s->ring));
+	if (s->ring && base >= ring_head_seq(s->ring))
+		return err_set(err, ECORRUPT, "the store was changed since the last daemon ran: it ends at record %llu, and the ring at %llu",
+			       (unsigned long long)base, (unsigned long long)ring_head_seq(s->ring));
 	if (s->ring) {
 		s->from_ring = true;
 		s->chunks_before_ring = meta_last_chunk(s->meta);

@@ -1,7 +1,6 @@
 /* Making, opening and closing a store. */
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -9,9 +8,9 @@
 #include <sys/vfs.h>
 #include <dirent.h>
 
+#include "store/volume/claim.h"
 #include "store/volume/store_internal.h"
 
-#define LOCK_NAME "lock"
 #define FORMAT_NAME "varve-store"
 #define FORMAT_TEXT "varve store, format 1\n"
 
@@ -153,31 +152,38 @@ int store_init(const char *dir, struct err *err)
 	return ret ? err_set(err, -ret, "%s: %s", dir, err_name(-ret)) : 0;
 }
 
+int store_open_dir(const char *dir, int *ret_fd, struct err *err)
+{
+	AUTO_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || faccessat(fd, FORMAT_NAME, F_OK, 0)) {
+		err_set(err, ENOENT, "%s is not a varve store", dir);
+		err_hint(err, "make one with: varve init %s", dir);
+		return -ENOENT;
+	}
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+/* The claim says whose the store is, the lock that no process is at work with it: one that was killed keeps the lock until its last
+ * write has ended. */
 static int take_lock(struct store *s, struct err *err)
 {
-	char text[32] = "";
-	ssize_t n;
+	int ret = s->flags & STORE_CLAIMED ? 0 : claim_take(s->dir, CLAIM_PASSING, &s->claim_fd, err);
 
+	if (ret)
+		return ret;
 	s->lock_fd = openat(s->dirfd, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock_fd < 0)
 		return err_set(err, errno, "%s/" LOCK_NAME ": %s", s->dir, strerror(errno));
-	if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
-		n = pread(s->lock_fd, text, sizeof text - 1, 0);
-		text[n > 0 ? n : 0] = 0;
-		text[strcspn(text, "\n")] = 0;
-		/* whoever only looks does not write itself down */
-		if (*text && kill((pid_t)strtol(text, NULL, 10), 0) && errno == ESRCH)
-			*text = 0;
-		err_set(err, EBUSY, "the store %s is in use by %s%s", s->dir, *text ? "process " : "another process", text);
-		err_hint(err, "use the running varved, or stop it first");
-		return -EBUSY;
-	}
-	if (s->flags & STORE_READONLY)
+	if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
-	n = snprintf(text, sizeof text, "%d\n", s->owner_pid ? s->owner_pid : (int)getpid());
-	if (ftruncate(s->lock_fd, 0) || pwrite(s->lock_fd, text, (size_t)n, 0) != n)
-		return err_set(err, EIO, "%s/" LOCK_NAME ": cannot be written", s->dir);
-	return 0;
+	if (errno != EWOULDBLOCK)
+		return err_set(err, errno, "%s/" LOCK_NAME " cannot be locked: %s", s->dir, strerror(errno));
+	err_set(err, EBUSY, "the store %s is still in use by a process that is ending", s->dir);
+	err_hint(err, "wait until it has ended");
+	return -EBUSY;
 }
 
 static int next_pack(void *arg, uint32_t *ret_pack)
@@ -344,6 +350,8 @@ void store_abandon(struct store *s)
 	buf_free(&s->tx_record);
 	if (s->lock_fd >= 0)
 		(void)close(s->lock_fd);
+	if (s->claim_fd >= 0)
+		(void)close(s->claim_fd);
 	if (s->dirfd >= 0)
 		(void)close(s->dirfd);
 	(void)pthread_mutex_destroy(&s->lock);
@@ -365,9 +373,8 @@ static struct store *store_new(const char *dir, const struct store_options *opts
 
 	if (!s)
 		return NULL;
-	s->dirfd = s->lock_fd = -1;
+	s->dirfd = s->lock_fd = s->claim_fd = -1;
 	s->flags = opts->flags;
-	s->owner_pid = opts->owner_pid;
 	s->wal_size_max = opts->wal_size ? opts->wal_size : WAL_SIZE_MAX;
 	s->generation = 1;
 	s->keep_orphans = true;
@@ -401,13 +408,9 @@ int store_open(const char *dir, const struct store_options *opts, struct store *
 
 	if (!s)
 		return err_set(err, ENOMEM, "out of memory");
-	s->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->dirfd < 0 || faccessat(s->dirfd, FORMAT_NAME, F_OK, 0)) {
-		r = err_set(err, ENOENT, "%s is not a varve store", dir);
-		err_hint(err, "make one with: varve init %s", dir);
-		goto fail;
-	}
-	r = take_lock(s, err);
+	r = store_open_dir(dir, &s->dirfd, err);
+	if (!r)
+		r = take_lock(s, err);
 	if (!r)
 		r = open_parts(s, opts, err);
 	if (!r && opts->recovered) {

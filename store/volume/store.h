@@ -28,6 +28,7 @@ enum store_flags {
 	STORE_NO_THREADS = 1, /* no commit, sync or maintenance threads: the caller drives store_commit and store_maintain (tests, check) */
 	STORE_READONLY = 2,   /* for check: nothing is written, not even the journal replayed into the database file */
 	STORE_KEEP_ORPHANS = 4, /* files without a name may still be open: they are freed by ns_forget, or by the next opening */
+	STORE_CLAIMED = 8, /* the caller has the claim (claim.h) */
 };
 /* What a thread has last carried out, kept where it outlives the process: written before the operation's record is in the ring, it
  * counts exactly when that record is there. The thread clears `unique` once the request is answered. */
@@ -43,7 +44,6 @@ struct store_options {
 	unsigned commit_interval_ms; /* 0: COMMIT_INTERVAL_MS */
 	struct op_done *done;   /* the earlier daemon's, with ring_fd: opening clears those that never came to be */
 	size_t done_n;
-	int owner_pid;          /* who is named as the store's holder; 0: this process */
 	/* Called, unless NULL, once everything acknowledged is known, with the store: it may be read by other threads from then on,
 	 * though opening goes on for as long as a disk takes. Not 0 fails the opening. When that fails later on, called again with
 	 * NULL, and no thread may be at work with the store when it returns. */
@@ -56,7 +56,7 @@ struct store_options {
 };
 #define STORE_OPTIONS_DEFAULT ((struct store_options){.ring_fd = -1})
 
-/* Takes the exclusive lock (-EBUSY names the holder's pid), opens, replays the journal and the ring, finishes leftovers. */
+/* Takes the claim and the lock (-EBUSY: somebody has them, the error says who), opens, replays the journal and the ring, finishes leftovers. */
 int store_open(const char *dir, const struct store_options *opts, struct store **ret, struct err *err);
 /* Commits everything, stops the threads, frees. The store is freed even on error. */
 int store_close(struct store *s, struct err *err);

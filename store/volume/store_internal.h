@@ -39,6 +39,8 @@
 #include "store/volume/snapshot.h"
 #include "store/volume/write_buffer.h"
 
+#define LOCK_NAME "lock"
+
 #define INO_MOUNT_ROOT 1
 #define INO_SNAPSHOTS 2 /* VOLUME/.snapshots, under the volume's number */
 #define SNAPSHOTS_NAME ".snapshots"
@@ -110,9 +112,9 @@ struct compaction {
 struct store {
 	char *dir;
 	int dirfd;
+	int claim_fd; /* -1: the caller has the claim */
 	int lock_fd;
 	unsigned flags;
-	int owner_pid;
 	uint64_t wal_size_max;
 	uint8_t id[16];
 	struct stats stats;
@@ -215,6 +217,10 @@ uint64_t mono_us(void);
 int tx_reapply(struct store *s);
 /* Before rows are looked at or changed: brings them back if SQLite has lost them, or says why it cannot. Lock held, not inside an operation. */
 int rows_ready(struct store *s);
+
+/* --- the folder (store.c) --- */
+
+int store_open_dir(const char *dir, int *ret_fd, struct err *err); /* -ENOENT when it is no store */
 
 /* --- nodes (number.c) --- */
 

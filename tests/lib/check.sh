@@ -166,8 +166,8 @@ quick_scripts=(
 	tests/mount/postgres.sh tests/docker/plugin.sh tests/mount/takeover.sh tests/docker/takeover.sh tests/mount/sqlite.sh
 	tests/mount/full_disk.sh tests/mount/posix.sh tests/mount/archive.sh tests/mount/fio.sh tests/mount/kill.sh tests/mount/package.sh
 	tests/mount/repo.sh tests/mount/send.sh tests/mount/repo_ssh.sh tests/mount/repo_s3.sh tests/mount/tar.sh tests/mount/git.sh tests/mount/cli.sh
-	tests/mount/failing_disk.sh tests/mount/at_once.sh tests/mount/cli_offline.sh tests/mount/cli_output.sh tests/mount/rot.sh tests/mount/prompt.sh
-	tests/mount/browse.sh tests/mount/rollback.sh tests/mount/clone.sh tests/mount/trash.sh tests/mount/gc.sh
+	tests/mount/failing_disk.sh tests/mount/start_end.sh tests/mount/at_once.sh tests/mount/cli_offline.sh tests/mount/cli_output.sh
+	tests/mount/rot.sh tests/mount/prompt.sh tests/mount/browse.sh tests/mount/rollback.sh tests/mount/clone.sh tests/mount/trash.sh tests/mount/gc.sh
 	tests/docker/bind_mount.sh tests/docker/plugin_api.sh tests/docker/units.sh
 )
 

@@ -246,6 +246,25 @@ static void test_automatic_snapshots_are_bounded(void **state)
 	assert_int_equal(automatic_unheld(f), 16);
 }
 
+/* Between the death of a daemon and the next one somebody else was at work. */
+static void test_ring_of_another_past(void **state)
+{
+	struct store_fixture *f = *state;
+	struct store_options opts = {.flags = STORE_NO_THREADS, .ring_size = 8 * MIB};
+	struct err err = {0};
+
+	fixture_file(f, f->vol.root_node, "unsynced", 1, 5000);
+	opts.ring_fd = dup(store_ring_fd(f->s));
+	store_fixture_crash(f);
+	fixture_file(f, f->vol.root_node, "since", 2, 5000);
+	assert_int_equal(store_close(f->s, &err), 0);
+	assert_int_equal(store_open(f->dir, &opts, &f->s, &err), -ECORRUPT);
+	assert_non_null(strstr(err.text, "changed since the last daemon ran"));
+	(void)close(opts.ring_fd);
+	store_fixture_open(f, -1);
+	fixture_expect(f, f->vol.root_node, "since", 2, 5000);
+}
+
 static void test_unknown_names(void **state)
 {
 	struct store_fixture *f = *state;
@@ -539,6 +558,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_replaced_by_rename, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_snapshot_rollback_clone, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_automatic_snapshots_are_bounded, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_ring_of_another_past, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_unknown_names, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_removed_space_comes_back, store_fixture_setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_quota, store_fixture_setup, store_fixture_teardown),

@@ -1,0 +1,152 @@
+#!/bin/bash
+# Starting while something else still has the store: a varved that was killed or is ending, an offline command. And offline commands
+# while a varved starts, ends or has just died.
+. "$(dirname "$0")/../lib/harness.sh"
+
+OUT=$WORK/out
+# another OPTION…: starts a second varved and waits for it; its status is in $rc, what it said in $OUT, how long it took in $ms
+another() {
+	local t=$(date +%s%N)
+	"$VARVED" --store "$STORE" --mount "$MNT" --api "$VARVE_API" --log stderr --pidfile "$PIDFILE" "$@" >"$OUT" 2>&1 </dev/null
+	rc=$?
+	ms=$((($(date +%s%N) - t) / 1000000))
+}
+until_said() { # TEXT [FILE]
+	local i
+	for i in $(seq 200); do
+		grep -qs -- "$1" "${2:-$OUT}" && return
+		sleep 0.05
+	done
+	return 1
+}
+gone() { timeout 60 tail --pid="$1" -f /dev/null; }
+
+harness_start
+volume v
+echo one >"$VOL/one" && sync "$VOL/one"
+supervisor=$(harness_pid)
+
+# --- a varved that serves is said at once
+another
+expect_eq "a second varved is refused" "$rc" 1
+expect_eq "in one line that says by whom" "$(<"$OUT")" \
+	"varved: error: the store $STORE is in use by process $supervisor (varved) (use the running varved, or stop it first)"
+expect "within about a second (it took $ms ms)" test "$ms" -lt 4000
+another --api "$WORK/other.sock" --mount "$WORK/other" --pidfile "$WORK/other.pid"
+expect_eq "also with a socket and a mount of its own" "$rc $(grep -c "in use by process $supervisor (varved)" "$OUT")" "1 1"
+expect "the first one serves on" "$VARVE" status
+
+# --- killed, and started again at that instant
+for round in 1 2; do
+	head -c 60000000 /dev/urandom >"$VOL/large"
+	kill -KILL "$supervisor" "$(harness_daemon)"
+	another
+	expect_eq "a start right after kill -9 ($round)" "$rc $(grep -c error "$OUT")" "0 0"
+	supervisor=$(harness_pid)
+done
+expect_eq "it has the store" "$(cat "$VOL/one")" one
+
+# --- the supervisor alone is killed: the daemon writes everything out first
+echo two >"$VOL/two"
+kill -KILL "$supervisor"
+another
+expect_eq "a start right after kill -9 of the supervisor" "$rc $(cat "$VOL/two")" "0 two"
+expect "it answers" "$VARVE" status
+
+# --- stopped, and started again while that is under way
+# stop_halfway: its daemon stands still in its end until it gets SIGCONT
+stop_halfway() {
+	supervisor=$(harness_pid)
+	daemon=$(harness_daemon)
+	kill -STOP "$daemon"
+	kill -TERM "$supervisor"
+	sleep 0.1
+}
+stop_halfway
+another --wait 1
+expect_eq "an end that takes longer than --wait" "$rc $(grep -cE 'error: .* in use by process [0-9]+ \(varved\) \(wait until' "$OUT")" "1 1"
+another --wait 20 &
+starting=$!
+started $starting
+expect "a start during an end waits, and says for whom" until_said 'in use by process .* (varved): waiting up to 20 s'
+kill -CONT "$daemon"
+wait $starting
+gone "$supervisor"
+expect "and then serves" "$VARVE" status
+expect_eq "everything" "$(cat "$VOL/one" "$VOL/two" | tr '\n' ' ')" "one two "
+
+# --- an offline command during an end
+stop_halfway
+"$VARVE" check >"$WORK/check.out" 2>&1 &
+checking=$!
+started $checking
+sleep 1.5
+kill -CONT "$daemon"
+wait $checking
+expect_eq "a check begun during an end is done without a daemon" "$? $(grep -c 'without a daemon' "$WORK/check.out") $(tail -n 1 "$WORK/check.out")" "0 1 The store is clean"
+gone "$supervisor"
+
+# --- a start while an offline command has the store
+harness_mount || exit 1
+head -c 3000000 /dev/urandom >"$VOL/large"
+harness_stop
+mkfifo "$WORK/fifo"
+"$VARVE" export v >"$WORK/fifo" 2>"$WORK/export.out" &
+exporting=$!
+started $exporting
+exec 8<"$WORK/fifo"
+until_said 'without a daemon' "$WORK/export.out"
+another --wait 1
+expect_eq "a start beside an offline command that takes longer than --wait" \
+	"$rc $(grep -c "in use by process $exporting (varve) (wait until that has ended)" "$OUT")" "1 1"
+"$VARVE" check >"$WORK/check.out" 2>&1 &
+checking=$!
+started $checking
+another --wait 20 &
+starting=$!
+started $starting
+expect "it waits, and says for whom" until_said "in use by process $exporting (varve): waiting up to 20 s for it"
+expect "so does another offline command" until_said "in use by process $exporting (varve): waiting for it" "$WORK/check.out"
+cat <&8 >"$WORK/v.tar"
+exec 8<&-
+wait $exporting
+expect_eq "the command does its work" "$? $(tar -tf "$WORK/v.tar" | grep -c large)" "0 1"
+wait $starting
+expect "the daemon serves then" "$VARVE" status
+wait $checking
+expect_eq "and the other command is done, with or without it" "$? $(tail -n 1 "$WORK/check.out")" "0 The store is clean"
+
+# --- nobody comes between the death of a daemon and the next one, which has what was not synced
+supervisor=$(harness_pid)
+echo unsynced >"$VOL/unsynced"
+kill -STOP "$supervisor"
+kill -KILL "$(harness_daemon)"
+expect_fail "an offline command that does not find the daemon's socket" "$VARVE" --api "$WORK/none.sock" import w -i "$WORK/v.tar"
+expect "is told where to look" grep -q -- '--api' <("$VARVE" --api "$WORK/none.sock" check 2>&1)
+another --api "$WORK/other.sock" --mount "$WORK/other" --pidfile "$WORK/other.pid"
+expect_eq "another varved is refused too" "$rc" 1
+"$VARVE" check >"$WORK/check.out" 2>&1 &
+checking=$!
+started $checking
+sleep 0.5
+kill -CONT "$supervisor"
+wait $checking
+expect_eq "a command that finds it waits for the next daemon" "$? $(grep -c 'without a daemon' "$WORK/check.out")" "0 0"
+expect_eq "nothing is lost" "$(cat "$VOL/unsynced")" unsynced
+
+# --- many at once
+harness_stop
+pids=()
+for n in 1 2 3 4; do
+	"$VARVED" --store "$STORE" --mount "$MNT" --api "$VARVE_API" --log stderr --pidfile "$PIDFILE" --wait 2 >"$WORK/many.$n" 2>&1 </dev/null &
+	pids+=($!)
+	started $!
+done
+serving=0
+for n in 1 2 3 4; do
+	wait "${pids[n - 1]}" && serving=$((serving + 1))
+done
+expect_eq "of four that are started at once, one serves" "$serving" 1
+expect "on the socket" "$VARVE" status
+check_store "at the end" last
+finish
