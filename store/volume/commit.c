@@ -56,8 +56,10 @@ static int drain_late(struct store *s)
 		if (!ret && d)
 			ret = drain_run(s, d);
 		(void)pthread_mutex_lock(&s->lock);
-		if (!ret)
-			ret = journal_late(s);
+		if (ret)
+			break;
+		ret = journal_late(s);
+		/* what does not fit there is drained by the rounds to come */
 		if (ret == -EAGAIN || ret == -ENOSPC)
 			ret = 0;
 	}

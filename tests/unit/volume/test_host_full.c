@@ -56,10 +56,51 @@ static void test_buffered_counts(void **state)
 	host_left = INT64_MAX / 2;
 }
 
+struct late {
+	struct store_fixture *f;
+	bool done;
+};
+
+/* While a commit syncs what it has stored, a file takes another's place, and then the host is full. */
+static int rename_late(void *arg, enum io_class cls, enum io_op what, const char *path, int fd, const void *data, size_t *len, off_t off)
+{
+	struct late *late = arg;
+	uint64_t root = late->f->vol.root_node;
+
+	(void)path, (void)fd, (void)data, (void)len, (void)off;
+	if (late->done)
+		return cls == IO_PACK && what == IO_WRITE ? -ENOSPC : 0;
+	if (cls == IO_PACK && what == IO_SYNC) {
+		late->done = true;
+		(void)fixture_file(late->f, root, "new", 2, 5000);
+		assert_int_equal(ns_rename(late->f->s, &fixture_op, root, "new", root, "a", 0), 0);
+	}
+	return 0;
+}
+
+/* A commit that finds no room for such a file fails; it does not try for ever, with everybody held back. */
+static void test_late_rename(void **state)
+{
+	struct late late = {.f = *state};
+	struct store *s = late.f->s;
+
+	(void)fixture_file(late.f, late.f->vol.root_node, "a", 1, 5000);
+	(void)alarm(30);
+	io_set_hook(rename_late, &late);
+	assert_int_equal(store_commit(s), -ENOSPC);
+	io_set_hook(NULL, NULL);
+	(void)alarm(0);
+	assert_true(late.done);
+	assert_false(s->held);
+	assert_int_equal(store_commit(s), 0);
+	fixture_expect(late.f, late.f->vol.root_node, "a", 2, 5000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_buffered_counts, store_fixture_setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_late_rename, store_fixture_setup, store_fixture_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
