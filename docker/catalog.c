@@ -24,6 +24,7 @@
 #define FRESH_WAIT_NS (NS_PER_S / 4)      /* for the newest state, when an older one is there */
 #define CERTAIN_WAIT_NS (50 * NS_PER_S)   /* for certainty; the engine gives up after 60 s */
 #define POLL_NS (NS_PER_S / 5)
+#define AGAIN_NS NS_PER_S /* between tries to read names that cannot be read */
 #define SIZES_AGE_NS (60 * NS_PER_S)
 #define SIZES_EFFORT 20 /* at most 1/20 of the time is spent on counting one volume */
 
@@ -40,6 +41,7 @@ struct catalog {
 	struct store *store; /* NULL: not open, or not any more */
 	uint64_t generation; /* that the names are of; 0: of no store that is open */
 	int64_t read_begun;  /* CLOCK_MONOTONIC: the names are as they were at some time after this */
+	int64_t read_next;   /* CLOCK_MONOTONIC: not before; 0 when the last reading succeeded */
 	struct entry *v;     /* by name */
 	size_t n;
 	_Atomic bool stopping; /* the threads end */
@@ -172,6 +174,7 @@ static int take_names(struct catalog *c, const struct volume_brief *list, size_t
 	c->n = n;
 	c->generation = generation;
 	c->read_begun = begun;
+	c->read_next = 0;
 	(void)pthread_cond_broadcast(&c->changed);
 	return 0;
 }
@@ -192,6 +195,15 @@ static bool same_names(struct catalog *c, const struct volume_brief *list, size_
 	return true;
 }
 
+/* Said once, not with each try. */
+static void note_failure(struct catalog *c, const char *why)
+{
+	LOCK_SCOPE(&c->lock);
+	if (!c->read_next)
+		log_warn("%s", why);
+	c->read_next = now(CLOCK_MONOTONIC) + AGAIN_NS;
+}
+
 static void read_names(struct catalog *c)
 {
 	AUTO_FREE struct volume_brief *list = NULL;
@@ -202,7 +214,7 @@ static void read_names(struct catalog *c)
 	size_t n = 0;
 
 	if (volume_briefs(c->store, &list, &n, &err)) {
-		log_warn("%s", err.text);
+		note_failure(c, err.text);
 		return;
 	}
 	same = same_names(c, list, n);
@@ -249,7 +261,7 @@ static void *names_main(void *arg)
 
 	(void)pthread_mutex_lock(&c->lock);
 	while (!c->stopping) {
-		bool stale = c->generation != volume_generation(c->store);
+		bool stale = c->generation != volume_generation(c->store) && c->read_next <= now(CLOCK_MONOTONIC);
 		bool wanted = !stale && next_state(c, name);
 
 		if (!stale && !wanted) {

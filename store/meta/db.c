@@ -337,8 +337,7 @@ void meta_op_abort(struct meta *m)
 	pending_undo(m);
 	if (!m->lost && m->savepoint && (sql_exec(m, SQL_ROLLBACK_TO) || sql_exec(m, SQL_RELEASE))) {
 		(void)sql_exec(m, SQL_ROLLBACK);
-		m->lost = true;
-		m->lost_error = -EIO;
+		meta_refuse(m, -EIO);
 	}
 	for (int c = COUNTER_ID + 1; c < COUNTER_COUNT; c++)
 		m->counters[c] = m->counters_op[c];
@@ -355,6 +354,12 @@ bool meta_in_op(const struct meta *m)
 bool meta_lost(const struct meta *m)
 {
 	return m->lost;
+}
+
+void meta_refuse(struct meta *m, int error)
+{
+	m->lost = true;
+	m->lost_error = error;
 }
 
 int meta_rollback(struct meta *m)

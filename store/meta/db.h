@@ -53,6 +53,8 @@ void meta_op_abort(struct meta *m);
  * records again. */
 bool meta_in_op(const struct meta *m);
 bool meta_lost(const struct meta *m);
+/* The rows are not what was acknowledged: every look at them and every change fails with `error` until meta_rollback. */
+void meta_refuse(struct meta *m, int error);
 /* Drops everything since the last commit and reloads the in-memory state (branches, counters) from the database. Every
  * `struct branch *` and view stays valid as a pointer; branches that no longer exist are marked dead. */
 int meta_rollback(struct meta *m);

@@ -174,6 +174,8 @@ int tx_reapply(struct store *s)
 	if (ret && !s->rows_error)
 		log_error("metadata could not be brought back after a failed transaction: %s; nothing is shown or changed until it can",
 			  err_name(-ret));
+	if (ret)
+		meta_refuse(s->meta, ret);
 	if (!ret && s->rows_error)
 		log_info("metadata is back after a failed transaction");
 	s->rows_error = ret;

@@ -171,6 +171,50 @@ static void test_absent_while_others_change(void **state)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+static unsigned lines(int fd)
+{
+	char text[65536];
+	ssize_t len = pread(fd, text, sizeof text, 0), i;
+	unsigned n = 0;
+
+	for (i = 0; i < len; i++)
+		n += text[i] == '\n';
+	return n;
+}
+
+/* Names that cannot be read are tried again without haste, and said to be unreadable once. */
+static void test_unreadable(void **state)
+{
+	struct fixture *f = *state;
+	struct catalog_entry e;
+	FILE *log = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	unsigned said;
+
+	assert_non_null(log);
+	attach(f);
+	create(f, "one");
+	assert_int_equal(catalog_get(f->c, "one", false, &e), 0);
+	assert_true(saved >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+	{
+		LOCK_SCOPE(&f->store->lock);
+		meta_refuse(f->store->meta, -ECORRUPT);
+		numbers_changed(f->store);
+	}
+	(void)usleep(1500000);
+	said = lines(fileno(log));
+	{
+		LOCK_SCOPE(&f->store->lock);
+		assert_int_equal(tx_reapply(f->store), 0);
+	}
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	(void)close(saved);
+	(void)fclose(log);
+	assert_int_equal(said, 1);
+	create(f, "two");
+	assert_int_equal(catalog_get(f->c, "two", false, &e), 0);
+}
+
 static void test_sealed(void **state)
 {
 	struct fixture *f = *state;
@@ -220,6 +264,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_busy_store, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_before_the_store_is_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_absent_while_others_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sealed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_file, setup, teardown),
 	};
