@@ -30,6 +30,8 @@
 /* A daemon that was killed lets go of the store's files a moment after its end is seen, and of the claim on it. */
 #define LOCK_TRIES 500
 #define LOCK_TRY_NS 10000000L
+#define PARKED_THREADS 8 /* enough for a few disk reads in flight beside a few waiting flushes */
+#define DELIVER_THREADS 4
 
 enum ending { END_STOP, END_UNMOUNTED, END_HAND_OVER };
 
@@ -131,7 +133,8 @@ static int start_tables(struct daemon *d, struct err *err)
 
 	if ((ret = node_table_new(handover_nodes(&d->handover), NODES_MAX, &d->nodes)) ||
 	    (ret = open_table_new(handover_opens(&d->handover), OPENS_MAX, &d->opens)) ||
-	    (ret = parked_new(&d->parked)) || (ret = fence_new(d, &d->fence)))
+	    (ret = parked_new(PARKED_THREADS, &d->parked)) || (ret = parked_new(DELIVER_THREADS, &d->parked_deliver)) ||
+	    (ret = fence_new(d, &d->fence)))
 		return err_set(err, -ret, "starting: %s", err_name(-ret));
 	open_table_each(d->opens, reopen, d);
 	return 0;
@@ -183,10 +186,13 @@ static void stop_parts(struct daemon *d, bool mounted)
 	if (d->session && mounted)
 		unmount(d);
 	atomic_store(&d->handover.state->unmounted, true);
-	/* Parked requests may still need the workers; the session's buffers outlive them. */
+	/* Parked requests may still need the workers, and those of the one kind the other; the session's buffers outlive them. */
+	if (d->parked_deliver)
+		parked_stop(d->parked_deliver);
 	if (d->parked)
 		parked_stop(d->parked);
 	session_free(d->session);
+	parked_free(d->parked_deliver);
 	parked_free(d->parked);
 	fence_free(d->fence);
 	open_table_free(d->opens);

@@ -24,6 +24,8 @@ struct daemon {
 	struct node_table *nodes;
 	struct open_table *opens;
 	struct parked *parked;
+	/* Requests that wait until the kernel has written pages out: those may be parked, so this has threads of its own. */
+	struct parked *parked_deliver;
 	struct fence *fence;
 	struct session *session;
 	struct uses *uses;

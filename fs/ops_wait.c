@@ -40,9 +40,9 @@ static struct waiting *waiting_new(fuse_req_t req, uint64_t node, void (*run)(st
 	return w;
 }
 
-static void park(struct waiting *w)
+static void park_in(struct parked *p, struct waiting *w)
 {
-	int ret = parked_add(w->d->parked, &w->job);
+	int ret = parked_add(p, &w->job);
 
 	if (!ret)
 		return;
@@ -50,6 +50,11 @@ static void park(struct waiting *w)
 	if (w->buffer)
 		session_give_buffer(w->d->session, w->buffer);
 	free(w);
+}
+
+static void park(struct waiting *w)
+{
+	park_in(w->d->parked, w);
 }
 
 /* --- read, write, truncate --- */
@@ -299,5 +304,5 @@ void ops_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fu
 		return;
 	w->off = off;
 	w->flags = (unsigned)whence;
-	park(w);
+	park_in(d->parked_deliver, w);
 }

@@ -1,22 +1,23 @@
+/* A semaphore, since with several waiters pthread_cond_signal may wake none (glibc before 2.41, bug 25847), and a job that
+ * nobody takes is a program that waits for ever. */
 #include "fs/parked.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <semaphore.h>
 #include <stdbool.h>
 
 #include "fs/session.h"
 #include "store/base/cleanup.h"
 
-/* Enough for a few disk reads in flight beside a few waiting flushes. */
-#define PARKED_THREADS 8
-
 struct parked {
+	sem_t wanted; /* one for each job in the queue, and at the end one for each thread */
 	pthread_mutex_t lock; /* covers head, tail, stopping */
-	pthread_cond_t more;
 	struct parked_job *head, *tail;
 	bool stopping;
 	unsigned running;
-	pthread_t threads[PARKED_THREADS];
-	void *scratch[PARKED_THREADS];
+	pthread_t threads[PARKED_THREADS_MAX];
+	void *scratch[PARKED_THREADS_MAX];
 };
 
 struct parked_thread {
@@ -28,9 +29,9 @@ static struct parked_job *next_job(struct parked *p)
 {
 	struct parked_job *job;
 
+	while (sem_wait(&p->wanted))
+		; /* a signal */
 	LOCK_SCOPE(&p->lock);
-	while (!p->head && !p->stopping)
-		(void)pthread_cond_wait(&p->more, &p->lock);
 	job = p->head;
 	if (job) {
 		p->head = job->next;
@@ -76,16 +77,17 @@ static int start_thread(struct parked *p)
 	return 0;
 }
 
-int parked_new(struct parked **ret)
+int parked_new(unsigned threads, struct parked **ret)
 {
 	struct parked *p = calloc(1, sizeof *p);
 	int r;
 
+	assert(threads <= PARKED_THREADS_MAX);
 	if (!p)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&p->lock, NULL);
-	(void)pthread_cond_init(&p->more, NULL);
-	while (p->running < PARKED_THREADS) {
+	(void)sem_init(&p->wanted, 0, 0);
+	while (p->running < threads) {
 		r = start_thread(p);
 		if (r) {
 			parked_free(p);
@@ -102,8 +104,9 @@ void parked_stop(struct parked *p)
 
 	(void)pthread_mutex_lock(&p->lock);
 	p->stopping = true;
-	(void)pthread_cond_broadcast(&p->more);
 	(void)pthread_mutex_unlock(&p->lock);
+	for (i = 0; i < p->running; i++)
+		(void)sem_post(&p->wanted);
 	for (i = 0; i < p->running; i++) {
 		(void)pthread_join(p->threads[i], NULL);
 		free(p->scratch[i]);
@@ -116,7 +119,7 @@ void parked_free(struct parked *p)
 	if (!p)
 		return;
 	parked_stop(p);
-	(void)pthread_cond_destroy(&p->more);
+	(void)sem_destroy(&p->wanted);
 	(void)pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -132,6 +135,6 @@ int parked_add(struct parked *p, struct parked_job *job)
 	else
 		p->head = job;
 	p->tail = job;
-	(void)pthread_cond_signal(&p->more);
+	(void)sem_post(&p->wanted);
 	return 0;
 }

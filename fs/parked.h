@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#define PARKED_THREADS_MAX 8
+
 /* The first member of whatever a request needs; `run` owns it from then on. `scratch` is SESSION_IO_MAX bytes of the
  * thread. */
 struct parked_job {
@@ -14,7 +16,7 @@ struct parked_job {
 
 struct parked;
 
-int parked_new(struct parked **ret);
+int parked_new(unsigned threads, struct parked **ret); /* at most PARKED_THREADS_MAX */
 /* Carries out what is queued, which may need the workers, then ends the threads. Later jobs are refused. */
 void parked_stop(struct parked *p);
 void parked_free(struct parked *p);

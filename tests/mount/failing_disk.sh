@@ -1,7 +1,7 @@
 #!/bin/bash
 # The disk fails under a mounted daemon. A sync of journal, packs or database that fails is an fsync that fails, for as long as it does, and
-# what it was for is written again before one succeeds; the daemon goes on. A daemon that dies whenever it starts is given up after three
-# times, with all that was fsynced.
+# what it was for is written again before one succeeds; the daemon goes on, after a disk that stood still, too. A daemon that dies whenever it
+# starts is given up after three times, with all that was fsynced.
 . "$(dirname "$0")/../lib/harness.sh"
 
 command -v cc >/dev/null || skip "no C compiler"
@@ -65,6 +65,36 @@ PY
 
 fails journal journal. 3000
 fails packs packs/ 3000000
+
+# A disk that stands still while the ring is nearly full: the writes that the kernel wants done for many a SEEK_DATA have to wait.
+cat >"$WORK/seek.py" <<'PY'
+import os, sys, threading, time
+folder, control = sys.argv[1:3]
+with open(f"{folder}/seek", "wb") as f:
+    f.write(os.urandom(90 << 20))
+data = os.urandom(2 << 20)
+together = threading.Barrier(16)
+def work(i):
+    fd = os.open(f"{folder}/seek{i}", os.O_RDWR | os.O_CREAT)
+    os.pwrite(fd, data, 0)
+    together.wait()
+    assert os.lseek(fd, 0, os.SEEK_DATA) == 0
+    os.close(fd)
+threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(16)]
+for t in threads:
+    t.start()
+time.sleep(2)
+waited = any(t.is_alive() for t in threads)
+os.unlink(control)
+until = time.monotonic() + 60
+for t in threads:
+    t.join(max(0, until - time.monotonic()))
+print("they waited," if waited else "nobody waited,", sum(t.is_alive() for t in threads), "for ever", flush=True)
+os._exit(0)
+PY
+echo "wait packs/" >"$IO_FAULT"
+expect_eq "whoever waited for a disk that stood still goes on" "$(python3 "$WORK/seek.py" "$VOL" "$IO_FAULT")" "they waited, 0 for ever"
+rm -f "$VOL"/seek*
 
 # A snapshot is durable by a commit, so by the database.
 echo before >"$VOL/before"

@@ -1,7 +1,9 @@
-/* Loaded before libc into a daemon by failing_disk.sh: syncs of certain files fail, or reading, syncing or closing one kills the process.
+/* Loaded before libc into a daemon by failing_disk.sh: syncs of certain files fail or take long, or reading, syncing or closing one kills the
+ * process.
  *
- * IO_FAULT names a file; while it has a line "sync NAME", "die NAME", "die-sync NAME" or "die-close NAME", that is done to files whose path
- * has NAME in it. A sync that fails makes nothing durable. IO_FAULT_LOG, if set, gets a line for each write and sync of such a file. */
+ * IO_FAULT names a file; while it has a line "sync NAME", "wait NAME", "die NAME", "die-sync NAME" or "die-close NAME", that is done to files
+ * whose path has NAME in it. A sync that fails makes nothing durable; one that waits does so as long as the line stands. IO_FAULT_LOG, if
+ * set, gets a line for each write and sync of such a file. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -81,6 +83,8 @@ static int sync_or_fail(long call, int fd)
 		errno = EIO;
 		return -1;
 	}
+	while (ordered("wait", fd))
+		(void)usleep(10000);
 	ret = (int)syscall(call, fd);
 	note("sync", fd);
 	return ret;
