@@ -1,6 +1,11 @@
-/* Logging to stderr or syslog. The level and the destination are the process's only mutable globals. Any thread. */
+/* Logging to stderr or syslog. Level, destination and what was said lately are the process's only mutable globals. Any thread.
+ *
+ * An error or warning that was said less than LOG_REPEAT_S ago, word for word, is left out: a fault that lasts is met again and
+ * again, by everyone who meets it. When it is said again, it is with how often it was left out. */
 #ifndef VARVE_BASE_LOG_H
 #define VARVE_BASE_LOG_H
+
+#define LOG_REPEAT_S 60
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_dest { LOG_DEST_STDERR, LOG_DEST_SYSLOG };
