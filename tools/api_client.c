@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,9 @@
 struct api {
 	CURL *curl;
 	const char *socket;
+	unsigned first_s, most_s; /* see api_say_waiting, api_within */
+	void (*say)(void *arg, unsigned waited_s);
+	void *say_arg;
 };
 
 int api_new(const char *socket, struct api **ret, struct err *err)
@@ -45,6 +49,18 @@ void api_free(struct api *api)
 		return;
 	curl_easy_cleanup(api->curl);
 	free(api);
+}
+
+void api_say_waiting(struct api *api, unsigned first_s, void (*say)(void *arg, unsigned waited_s), void *arg)
+{
+	api->first_s = first_s;
+	api->say = say;
+	api->say_arg = arg;
+}
+
+void api_within(struct api *api, unsigned most_s)
+{
+	api->most_s = most_s;
 }
 
 int64_t api_int(const json_t *object, const char *key)
@@ -114,6 +130,11 @@ static int refuse_transport(struct api *api, CURLcode rc, struct err *err)
 	long os = 0;
 
 	(void)curl_easy_getinfo(api->curl, CURLINFO_OS_ERRNO, &os);
+	if (rc == CURLE_ABORTED_BY_CALLBACK) {
+		err_set(err, ETIMEDOUT, "varved has not answered within %u s", api->most_s);
+		err_hint(err, "look whether it is stopped, or its disk does not answer");
+		return -ETIMEDOUT;
+	}
 	if (rc != CURLE_COULDNT_CONNECT) {
 		err_set(err, ECONNRESET, "varved ended before it answered: %s", curl_easy_strerror(rc));
 		err_hint(err, "look whether it was done before you repeat it: it is done or not, never half");
@@ -157,14 +178,54 @@ static void prepare(struct api *api, const char *url)
 	(void)curl_easy_setopt(c, CURLOPT_PROXY, "");
 }
 
+/* While one request waits for its answer. */
+struct wait {
+	const struct api *api;
+	bool question;
+	time_t began;
+	time_t say_s; /* when to say so next */
+};
+
+static time_t seconds(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+/* curl calls it about once a second. */
+static int wait_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct wait *w = arg;
+	const struct api *api = w->api;
+	time_t waited = seconds() - w->began;
+
+	(void)a;
+	(void)b;
+	(void)c;
+	(void)d;
+	if (w->question && api->most_s && waited >= api->most_s)
+		return 1;
+	if (api->say && waited >= w->say_s) {
+		api->say(api->say_arg, (unsigned)waited);
+		w->say_s *= 3;
+	}
+	return 0;
+}
+
 static int perform_once(struct api *api, const char *method, const char *url, const char *text, struct buf *answer,
 		   long *ret_status, struct err *err)
 {
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	struct wait wait = {api, !strcmp(method, "GET"), seconds(), api->first_s};
 	CURL *c = api->curl;
 	CURLcode rc;
 
 	prepare(api, url);
+	(void)curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	(void)curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, wait_tick);
+	(void)curl_easy_setopt(c, CURLOPT_XFERINFODATA, &wait);
 	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, receive);
 	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, answer);
 	(void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);

@@ -14,6 +14,12 @@ struct api;
 int api_new(const char *socket, struct api **ret, struct err *err);
 void api_free(struct api *api);
 
+/* A daemon that has a request and says nothing may be busy, or stopped, or its disk may stand still: `say` is called after `first_s`
+ * seconds of that, then after three times as many, and so on. */
+void api_say_waiting(struct api *api, unsigned first_s, void (*say)(void *arg, unsigned waited_s), void *arg);
+/* Questions (GET) are given up after so many seconds, with -ETIMEDOUT; 0, as at the beginning: never. */
+void api_within(struct api *api, unsigned most_s);
+
 /* One request. `path` is printf-like, and every %s is percent-encoded, so that names need no care. `body` may be NULL;
  * it is not taken. 0 with *ret to be released by the caller (NULL when not wanted), or -code: the daemon's errors come
  * with its message and hint, an unreachable daemon is -ENOTCONN, or -EACCES when this user may not speak to it. */

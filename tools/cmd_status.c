@@ -4,6 +4,8 @@
 #include "tools/api_client.h"
 #include "tools/output.h"
 
+#define STATUS_S_MAX 60 /* whoever watches over a daemon wants to know */
+
 static void print_line(const char *label, const char *text)
 {
 	(void)printf("%-11s %s\n", label, text);
@@ -35,9 +37,11 @@ static int status_run(struct cli *cli, const struct args *args, struct err *err)
 	json_auto_t *answer = NULL;
 	const json_t *counters;
 	char a[FORMAT_MAX], b[FORMAT_MAX], text[256];
-	int rc = api_call(cli->api, "GET", NULL, &answer, err, "/v1/status");
+	int rc;
 
 	(void)args;
+	api_within(cli->api, STATUS_S_MAX);
+	rc = api_call(cli->api, "GET", NULL, &answer, err, "/v1/status");
 	if (rc < 0)
 		return rc;
 	if (cli->flags & CLI_JSON) {

@@ -10,6 +10,7 @@
 #define FILE_PREFIX "docker-"
 #define METADATA "docker-cli-plugin-metadata"
 #define COMPLETE "__complete"
+#define COMPLETION_S_MAX 2 /* somebody has pressed a key */
 #define NO_FILES 4 /* cobra.ShellCompDirectiveNoFileComp: offer no file names besides */
 
 bool docker_plugin_called(const char *argv0)
@@ -98,6 +99,7 @@ static void offer_names(struct cli *cli, unsigned kinds, const char *typed)
 
 	if (api_new(cli->api_socket, &cli->api, &err) < 0)
 		return;
+	api_within(cli->api, COMPLETION_S_MAX);
 	if (kinds & OFFER_VOLUMES && api_call(cli->api, "GET", NULL, &volumes, &err, "/v1/volumes") == 0)
 		json_array_foreach(json_object_get(volumes, "volumes"), i, one)
 			offer(api_str(one, "name"), typed);

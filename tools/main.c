@@ -14,6 +14,7 @@
 #include "tools/suggest.h"
 
 #define COMMAND_DEPTH_MAX 3
+#define SAY_WAITING_S 10
 
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -69,6 +70,11 @@ static const struct command *const commands[] = {
 	&cmd_serve,
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
+
+static void say_waiting(void *arg, unsigned waited_s)
+{
+	output_note(arg, "varved has not answered for %u s: waiting", waited_s);
+}
 
 /* A command and the words that led to it. */
 struct chosen {
@@ -243,7 +249,10 @@ static int run(struct cli *cli, int argc, char **argv, struct chosen *at, struct
 		if (rc < 0)
 			return rc;
 		rc = api_new(cli->api_socket, &cli->api, err);
-		return rc < 0 ? rc : c->fn(cli, &args, err);
+		if (rc < 0)
+			return rc;
+		api_say_waiting(cli->api, SAY_WAITING_S, say_waiting, cli);
+		return c->fn(cli, &args, err);
 	}
 }
 

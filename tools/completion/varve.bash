@@ -1,6 +1,6 @@
 # bash completion for varve: commands, options, and the names of volumes and snapshots, asked from the daemon.
 
-# The names that `varve … ls -q` prints; nothing when no daemon answers.
+# The names that `varve … ls -q` prints; nothing when no daemon answers, be it that it takes too long.
 _varve_names() {
 	local varve=${COMP_WORDS[0]} i
 	local -a where=()
@@ -8,7 +8,7 @@ _varve_names() {
 		[[ ${COMP_WORDS[i]} == --api ]] && where=(--api "${COMP_WORDS[i + 1]}")
 	done
 	# The word is still as typed: a ~ or a variable at its beginning is for the shell.
-	"${varve/#\~/$HOME}" "${where[@]}" "$@" -q 2>/dev/null
+	timeout 2 "${varve/#\~/$HOME}" "${where[@]}" "$@" -q 2>/dev/null
 }
 
 _varve_volumes() { _varve_names volume ls; }

@@ -1,0 +1,103 @@
+/* A daemon that listens and does not answer: whoever waits says so, and a question with a limit is given up. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tools/api_client.h"
+
+#define HANGS_AFTER_S 30
+
+struct fixture {
+	char path[64];
+	int listener;
+	struct api *api;
+	unsigned said, last_s;
+};
+
+static int setup(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct fixture *f = calloc(1, sizeof *f);
+	struct err err = {0};
+
+	(void)alarm(HANGS_AFTER_S);
+	(void)snprintf(f->path, sizeof f->path, "/var/tmp/varve-unit-%d.sock", (int)getpid());
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s", f->path);
+	f->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(f->listener, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(f->listener, 8), 0);
+	assert_int_equal(api_new(f->path, &f->api, &err), 0);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	api_free(f->api);
+	(void)close(f->listener);
+	(void)unlink(f->path);
+	free(f);
+	(void)alarm(0);
+	return 0;
+}
+
+static void say(void *arg, unsigned waited_s)
+{
+	struct fixture *f = arg;
+
+	f->said++;
+	f->last_s = waited_s;
+}
+
+static void test_question(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+
+	api_say_waiting(f->api, 1, say, f);
+	api_within(f->api, 4);
+	assert_int_equal(api_call(f->api, "GET", NULL, NULL, &err, "/v1/status"), -ETIMEDOUT);
+	assert_string_equal(err.text, "varved has not answered within 4 s");
+	assert_int_equal(f->said, 2);
+	assert_true(f->last_s >= 3);
+}
+
+/* What changes something is not given up: this ends when the daemon does, later than a question would. */
+static void test_change(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)sleep(3);
+		(void)close(accept(f->listener, NULL, NULL));
+		_exit(0);
+	}
+	api_within(f->api, 1);
+	assert_int_equal(api_call(f->api, "POST", NULL, NULL, &err, "/v1/gc"), -ECONNRESET);
+	assert_int_equal(f->said, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_question, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
