@@ -253,8 +253,14 @@ static int perform(struct api *api, const char *method, const char *url, const c
 
 	for (;;) {
 		rc = perform_once(api, method, url, text, answer, ret_status, err);
-		if (rc != -ECONNRESET || strcmp(method, "GET") != 0 || time(NULL) > until)
+		if (rc != -ECONNRESET || strcmp(method, "GET") != 0)
 			return rc;
+		if (time(NULL) > until) {
+			*err = (struct err){0};
+			err_set(err, ECONNRESET, "varved has broken off every answer for %d s", RETRY_S_MAX);
+			err_hint(err, "it may be unable to start: its log says why");
+			return rc;
+		}
 		buf_reset(answer);
 		*err = (struct err){0};
 		(void)nanosleep(&pause, NULL);

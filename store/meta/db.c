@@ -11,6 +11,7 @@
 #include "store/meta/db.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,16 @@ int meta_load(struct meta *m)
 	return ret ? ret : load_secret(m);
 }
 
+/* A store has one: what is missing, or something else by now, does not come back by trying again. */
+static int check_file(int dirfd, const char *dir, struct err *err)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, DB_NAME, &st, 0) < 0)
+		return errno == ENOENT ? err_set(err, ECORRUPT, "%s/" DB_NAME " is missing", dir) : -errno;
+	return S_ISREG(st.st_mode) ? 0 : err_set(err, ECORRUPT, "%s/" DB_NAME " is not a file", dir);
+}
+
 int meta_open(const char *dir, struct meta **ret_m, struct err *err)
 {
 	struct meta *m = calloc(1, sizeof *m);
@@ -178,8 +189,8 @@ int meta_open(const char *dir, struct meta **ret_m, struct err *err)
 	ret = pending_new(m);
 	if (!ret)
 		ret = io_open(IO_DB, AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0, &m->dirfd);
-	if (!ret && faccessat(m->dirfd, DB_NAME, F_OK, 0) < 0)
-		ret = -errno;
+	if (!ret && (ret = check_file(m->dirfd, dir, err)) == -ECORRUPT)
+		goto fail;
 	if (!ret)
 		ret = meta_conn_open(dir, 0, &m->db);
 	if (!ret)

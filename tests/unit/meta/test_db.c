@@ -56,7 +56,7 @@ static void test_create(void **state)
 	fixture_open(&f);
 	assert_int_equal(meta_create(f.dir, &err), -EEXIST);
 	assert_int_equal(meta_open("/var/tmp/no such folder", &m, &err), -ENOENT);
-	assert_int_equal(meta_open("/proc", &m, &err), -ENOENT);
+	assert_int_equal(meta_open("/proc", &m, &err), -ECORRUPT);
 	assert_null(m);
 	assert_int_equal(meta_now(f.m), 1);
 	assert_int_equal(meta_next_ino(f.m), 16);
@@ -290,6 +290,29 @@ static int patch_version(const char *dir, const char *sql)
 	if (!rc)
 		rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
 	return sqlite3_close(db) ? -1 : rc;
+}
+
+/* It is damaged, for good: nobody should wait for it, least of all in reading what is no file. */
+static void test_no_file(void **state)
+{
+	struct fixture f;
+	struct err err = {0};
+	char path[DIR_LEN + 16];
+
+	(void)state;
+	fixture_open(&f);
+	meta_free(f.m);
+	f.m = NULL;
+	(void)snprintf(path, sizeof path, "%s/meta.db", f.dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(meta_open(f.dir, &f.m, &err), -ECORRUPT);
+	assert_non_null(strstr(err.text, "meta.db is missing"));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	(void)alarm(30);
+	assert_int_equal(meta_open(f.dir, &f.m, &err), -ECORRUPT);
+	(void)alarm(0);
+	assert_null(f.m);
+	fixture_close(&f);
 }
 
 static void test_too_new(void **state)
@@ -546,7 +569,7 @@ int main(void)
 		cmocka_unit_test(test_settings),   cmocka_unit_test(test_killed),	 cmocka_unit_test(test_abort),
 		cmocka_unit_test(test_rollback),   cmocka_unit_test(test_too_new),	 cmocka_unit_test(test_wal_bounded),
 		cmocka_unit_test(test_lost),	   cmocka_unit_test(test_faults_eio),	 cmocka_unit_test(test_faults_torn_full),
-		cmocka_unit_test(test_no_statement),
+		cmocka_unit_test(test_no_statement), cmocka_unit_test(test_no_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
