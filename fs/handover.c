@@ -109,6 +109,18 @@ static int close_on_exec(int fd)
 	return fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : -EPROTO;
 }
 
+void handover_unexport(const struct handover *h, const char *variable)
+{
+	const int fds[] = {h->fuse_fd, h->state_fd, h->ring_fd, h->control_fd, h->claim_fd};
+	unsigned i;
+
+	for (i = 0; i < sizeof fds / sizeof fds[0]; i++)
+		(void)close_on_exec(fds[i]);
+	for (i = 0; i < SOCKETS; i++)
+		(void)close_on_exec(h->sockets.v[i].fd);
+	(void)unsetenv(variable);
+}
+
 /* The sockets' part of the text. */
 static int import_sockets(const char *text, const struct options *o, struct sockets *ret)
 {

@@ -72,6 +72,8 @@ struct open_entries *handover_opens(const struct handover *h);
 
 /* As text in the environment, for a program that is executed; the descriptors are kept open across it. -errno. */
 int handover_export(const struct handover *h, const char *variable, pid_t child);
+/* The program could not be executed: no other one gets them. */
+void handover_unexport(const struct handover *h, const char *variable);
 /* >0 when the variable is set: *h and *ret_child are filled. 0 when it is not; -EPROTO when it is not understood. */
 int handover_import(const char *variable, const struct options *o, struct handover *h, pid_t *ret_child);
 

@@ -112,7 +112,7 @@ static void end_connection(struct supervisor *s)
 	if (s->h.fuse_fd >= 0)
 		(void)close(s->h.fuse_fd);
 	s->h.fuse_fd = -1;
-	if (atomic_load(&s->h.state->serving) && !atomic_load(&s->h.state->unmounted))
+	if (s->h.state && atomic_load(&s->h.state->serving) && !atomic_load(&s->h.state->unmounted))
 		(void)umount2(s->o->mount, UMOUNT_NOFOLLOW | MNT_DETACH);
 }
 
@@ -142,7 +142,7 @@ static void execute(const struct supervisor *s, const char *variable, pid_t chil
 	if (!ret && !chdir(s->start_dir))
 		(void)execv(s->program, s->argv);
 	log_error("%s cannot be executed: %s", s->program, err_name(ret ? -ret : errno));
-	(void)unsetenv(variable);
+	handover_unexport(&s->h, variable);
 }
 
 static void child_main(struct supervisor *s)
@@ -165,6 +165,31 @@ static void child_main(struct supervisor *s)
 	_exit(status);
 }
 
+static void note_upgrade(struct supervisor *s, const char *refusal)
+{
+	struct upgrade_result *u = &s->h.state->upgrade;
+
+	u->refused = *refusal;
+	(void)snprintf(u->text, sizeof u->text, "%s", refusal);
+	u->count++;
+	s->trying = false;
+}
+
+/* Too little memory, too many processes or descriptors: once something is served, that is waited out. */
+static void start_failed(struct supervisor *s, const char *what, int code)
+{
+	if (!s->served) {
+		fail(s, what, code);
+		return;
+	}
+	log_error("%s: %s", what, err_name(code));
+	if (s->trying)
+		note_upgrade(s, err_name(code));
+	if (s->stopping)
+		give_up(s);
+	s->start_at_ms = now_ms() + (uint64_t)restart_delay_ms(&s->restart, RESTART_FAILED, false, 0);
+}
+
 static void start(struct supervisor *s)
 {
 	int fds[2], ret = open_connection(s);
@@ -173,7 +198,7 @@ static void start(struct supervisor *s)
 	if (!ret)
 		ret = control_pair(fds);
 	if (ret) {
-		fail(s, "starting the daemon", -ret);
+		start_failed(s, "starting the daemon", -ret);
 		return;
 	}
 	atomic_store(&s->h.state->recovered, false);
@@ -182,12 +207,15 @@ static void start(struct supervisor *s)
 	s->started_ms = now_ms();
 	(void)fflush(NULL);
 	pid = fork();
+	ret = errno;
 	s->h.control_fd = fds[pid == 0];
 	(void)close(fds[pid != 0]);
 	if (pid == 0)
 		child_main(s);
 	if (pid < 0) {
-		fail(s, "no process for the daemon", errno);
+		(void)close(s->h.control_fd);
+		s->h.control_fd = -1;
+		start_failed(s, "no process for the daemon", ret);
 		return;
 	}
 	s->child = pid;
@@ -274,21 +302,12 @@ static void plan_restart(struct supervisor *s, int status)
 		log_warn("%s ends with its daemon and is mounted anew", s->o->mount);
 		end_connection(s);
 		if (handover_reset(&s->h)) {
-			fail(s, "starting afresh", ENOMEM);
+			log_error("starting afresh: %s", err_name(ENOMEM));
+			give_up(s);
 			return;
 		}
 	}
 	s->start_at_ms = now_ms() + (uint64_t)delay;
-}
-
-static void note_upgrade(struct supervisor *s, const char *refusal)
-{
-	struct upgrade_result *u = &s->h.state->upgrade;
-
-	u->refused = *refusal;
-	(void)snprintf(u->text, sizeof u->text, "%s", refusal);
-	u->count++;
-	s->trying = false;
 }
 
 /* The new program will not do. */
@@ -359,7 +378,9 @@ static void child_ready(struct supervisor *s)
 		}
 		s->ready_fd = -1;
 	}
-	if (s->trying) {
+	if (s->trying && s->stopping) {
+		note_upgrade(s, ""); /* the one that it would become knows nothing of the stop */
+	} else if (s->trying) {
 		log_info("%s serves; the supervisor becomes it too", s->program);
 		execute(s, ENV_SUPERVISOR, s->child);
 		note_upgrade(s, ""); /* that failed: the daemon is the new one all the same */
@@ -450,7 +471,7 @@ static void turn_away(int fd)
 
 static int wait_ms(const struct supervisor *s)
 {
-	uint64_t now = now_ms(), until = s->trying ? s->started_ms + TRY_MS_MAX : s->start_at_ms;
+	uint64_t now = now_ms(), until = s->child ? s->started_ms + TRY_MS_MAX : s->start_at_ms;
 
 	if (s->child && !s->trying)
 		return -1;
@@ -504,8 +525,7 @@ static int serve(struct supervisor *s)
 {
 	while (!s->done)
 		step(s);
-	if (s->h.state)
-		end_connection(s);
+	end_connection(s);
 	sockets_close(&s->h.sockets);
 	if (s->served)
 		ready_gone(s->o);

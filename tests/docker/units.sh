@@ -15,6 +15,7 @@ verify=$(systemd-analyze verify --man=no "$WORK"/units/varved.service "$WORK"/un
 expect_eq "systemd-analyze verify finds nothing to say of ours" "$(grep -E 'varved' <<<"$verify")" ""
 expect "the service goes before docker" grep -qx 'Before=docker.service' "$WORK/units/varved.service"
 expect "and so does the socket" grep -qx 'Before=docker.service' "$WORK/units/varved.socket"
+expect "a daemon that the kernel kills for its memory is left to the supervisor" grep -qx 'OOMPolicy=continue' "$WORK/units/varved.service"
 expect "both are enabled together" grep -qx 'Also=varved.socket' "$WORK/units/varved.service"
 expect "the socket is where Docker looks" grep -qx "ListenStream=$VARVE_DOCKER" "$WORK/units/varved.socket"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Starting while something else still has the store: a varved that was killed or is ending, an offline command. And offline commands
-# while a varved starts, ends or has just died.
+# while a varved starts, ends or has just died. What a supervisor must not forget or lose over an upgrade, or when it can start nothing.
 . "$(dirname "$0")/../lib/harness.sh"
 
 OUT=$WORK/out
@@ -148,5 +148,48 @@ for n in 1 2 3 4; do
 done
 expect_eq "of four that are started at once, one serves" "$serving" 1
 expect "on the socket" "$VARVE" status
+
+# --- an upgrade that is refused, one whose program vanishes, and a stop in the middle of one
+# program NAME COMMAND: does that, and is then varved
+program() {
+	printf '#!/bin/sh\n%s\nexec "%s" "$@"\n' "$2" "$VARVED" >"$WORK/$1"
+	chmod +x "$WORK/$1"
+}
+supervisor=$(harness_pid)
+program future 'export VARVED_DAEMON="1000 1 2 3"'
+expect_fail "a program that does not understand what it is handed over does not take over" "$VARVE" upgrade "$WORK/future"
+expect_eq "the pidfile stays" "$(harness_pid)" "$supervisor"
+program vanishing 'rm -f "$0"'
+expect "an upgrade to a program that is gone at once" "$VARVE" upgrade "$WORK/vanishing"
+for i in $(seq 100); do
+	grep -qs 'cannot be executed' "$WORK"/many.? && break
+	sleep 0.05
+done
+# the daemon's helpers would keep the store and the mount from ending
+expect_eq "leaves no descriptor of the supervisor to what is executed later" \
+	"$(for f in "/proc/$supervisor/fd"/*; do
+		case $(readlink "$f") in
+		*memfd* | */fuse | "$STORE"/*) grep -q '^flags:.*[2367]......$' "/proc/$supervisor/fdinfo/${f##*/}" || readlink "$f" ;;
+		esac
+	done)" ""
+program slow '[ -z "$VARVED_DAEMON" ] || sleep 1'
+"$VARVE" upgrade "$WORK/slow" >"$OUT" 2>&1 &
+upgrading=$!
+started $upgrading
+sleep 0.5
+kill -TERM "$supervisor"
+expect "a stop in the middle of an upgrade is not forgotten" timeout 20 tail --pid="$supervisor" -f /dev/null
+wait $upgrading
+expect_fail "nothing is mounted then" mountpoint -q "$MNT"
+
+# --- nothing can be started for a while: it waits
+harness_mount || exit 1
+supervisor=$(harness_pid)
+echo kept >"$VOL/kept"
+prlimit --pid "$supervisor" --nofile=3:
+kill -KILL "$(harness_daemon)"
+expect "a supervisor that has no descriptors left says so" until_said 'starting the daemon: Too many open files' "$LOG"
+prlimit --pid "$supervisor" --nofile=1024:
+expect_eq "and starts the daemon when it has" "$(cat "$VOL/kept")" kept
 check_store "at the end" last
 finish
