@@ -335,7 +335,10 @@ static void child_gone(struct supervisor *s)
 	s->ready = false;
 	(void)close(s->h.control_fd);
 	s->h.control_fd = -1;
-	if (s->handing_over && (status == NOT_REAPED || (exited && WEXITSTATUS(status) == DAEMON_HANDED_OVER))) {
+	if (s->handing_over && !atomic_load(&s->h.state->unmounted)) {
+		/* a death does as well, and a program that dies over this has to be replaced all the more */
+		if (status != NOT_REAPED && !(exited && WEXITSTATUS(status) == DAEMON_HANDED_OVER))
+			log_error("the daemon (process %d) %s as it handed over", (int)child, describe(status, text, sizeof text));
 		s->trying = true;
 		s->start_at_ms = now_ms();
 	} else if (s->trying) {

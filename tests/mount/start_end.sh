@@ -172,6 +172,16 @@ expect_eq "leaves no descriptor of the supervisor to what is executed later" \
 		*memfd* | */fuse | "$STORE"/*) grep -q '^flags:.*[2367]......$' "/proc/$supervisor/fdinfo/${f##*/}" || readlink "$f" ;;
 		esac
 	done)" ""
+kill -STOP "$supervisor"
+"$VARVE" upgrade "$VARVED" >"$OUT" 2>&1 &
+upgrading=$!
+started $upgrading
+sleep 0.5
+kill -KILL "$(pgrep -P "$supervisor" -o)"
+kill -CONT "$supervisor"
+expect "a daemon that dies before it has handed over has done so all the same" timeout 20 tail --pid=$upgrading -f /dev/null
+wait $upgrading
+expect_eq "and the upgrade is done" "$? $(grep -c 'serves in place' "$OUT")" "0 1"
 program slow '[ -z "$VARVED_DAEMON" ] || sleep 1'
 "$VARVE" upgrade "$WORK/slow" >"$OUT" 2>&1 &
 upgrading=$!
