@@ -6,12 +6,15 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/base/cleanup.h"
 
 #define INHERITED_FIRST 3 /* SD_LISTEN_FDS_START */
 #define INHERITED_MAX 64
+#define LISTENS_TRIES 5
+#define LISTENS_TRY_NS 200000000L
 
 /* How many descriptors were passed to this very process. */
 static int inherited_count(void)
@@ -44,20 +47,39 @@ static int find_inherited(const struct sockaddr_un *address)
 	return -1;
 }
 
-/* Makes way for our socket: removes one that a dead daemon left. */
-static int clear_address(const struct sockaddr_un *address, struct err *err)
+/* Which process it is, as far as it is known. */
+static bool somebody_listens(const struct sockaddr_un *address, int *ret_pid)
 {
 	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct stat st;
+	struct ucred peer = {0};
+	socklen_t len = sizeof peer;
 
-	if (lstat(address->sun_path, &st))
-		return errno == ENOENT ? 0
-				       : err_set(err, errno, "the socket %s: %s", address->sun_path, err_name(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(err, EEXIST, "%s is there and is no socket", address->sun_path);
-	if (fd >= 0 && !connect(fd, (const struct sockaddr *)address, sizeof *address))
-		return err_set(err, EADDRINUSE, "another program listens on %s", address->sun_path);
-	if (unlink(address->sun_path))
+	if (fd < 0 || connect(fd, (const struct sockaddr *)address, sizeof *address))
+		return false;
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	*ret_pid = (int)peer.pid;
+	return true;
+}
+
+/* Makes way for our socket: removes one that a dead daemon left. One whose owner was killed just now is there for a moment more. */
+static int clear_address(const struct sockaddr_un *address, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = LISTENS_TRY_NS};
+	struct stat st;
+	int tries, pid;
+
+	for (tries = 0;; tries++) {
+		if (lstat(address->sun_path, &st))
+			return errno == ENOENT ? 0 : err_set(err, errno, "the socket %s: %s", address->sun_path, err_name(errno));
+		if (!S_ISSOCK(st.st_mode))
+			return err_set(err, EEXIST, "%s is there and is no socket", address->sun_path);
+		if (!somebody_listens(address, &pid))
+			break;
+		if (tries == LISTENS_TRIES)
+			return err_set(err, EADDRINUSE, "another program (process %d) listens on %s", pid, address->sun_path);
+		(void)nanosleep(&pause, NULL);
+	}
+	if (unlink(address->sun_path) && errno != ENOENT)
 		return err_set(err, errno, "the old socket %s: %s", address->sun_path, err_name(errno));
 	return 0;
 }

@@ -53,6 +53,9 @@ void set_aside(int ring_fd, const char *folder)
 	(void)snprintf(path, sizeof path, "%.*s/ring-%s", PATH_MAX - 40, folder, stamp);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ret = fd < 0 ? -errno : copy(ring_fd, fd);
+	/* a part would be of no use, and take space where perhaps there is none */
+	if (ret && fd >= 0)
+		(void)unlink(path);
 	if (ret)
 		log_error("what was written last is not in the store, and cannot be kept in %s: %s", path, err_name(-ret));
 	else

@@ -134,6 +134,31 @@ wait $checking
 expect_eq "a command that finds it waits for the next daemon" "$? $(grep -c 'without a daemon' "$WORK/check.out")" "0 0"
 expect_eq "nothing is lost" "$(cat "$VOL/unsynced")" unsynced
 
+# --- a socket that belongs to something else
+harness_stop
+# listen SECONDS: somebody else's program
+listen() {
+	python3 - "$VARVE_API" "$1" <<'PY' &
+import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(99)
+time.sleep(float(sys.argv[2]))
+PY
+	listener=$!
+	started $listener
+	disown $listener
+	until [ -S "$VARVE_API" ]; do sleep 0.02; done
+}
+listen 60
+another
+expect_eq "another program's socket is not taken" "$rc $(grep -c "another program (process $listener) listens on $VARVE_API" "$OUT")" "1 1"
+end_pid $listener KILL
+rm "$VARVE_API"
+listen 0.5
+another
+expect_eq "unless that ends just then" "$rc" 0
+
 # --- many at once
 harness_stop
 pids=()
