@@ -305,7 +305,14 @@ struct streaming {
 	const struct api_stream *s;
 	struct buf answer; /* of an error, or of an upload */
 	int failed;        /* of put or get */
+	struct wait wait;  /* since something has moved last */
 };
+
+/* Whatever time put or get took was not the daemon's. */
+static void stream_moved(struct streaming *st)
+{
+	st->wait = (struct wait){.api = st->api, .began = seconds(), .say_s = st->api->first_s};
+}
 
 static size_t stream_receive(char *data, size_t size, size_t n, void *arg)
 {
@@ -316,6 +323,7 @@ static size_t stream_receive(char *data, size_t size, size_t n, void *arg)
 	if (!st->s->put || status != 200)
 		return buf_add(&st->answer, data, size * n) == 0 ? size * n : 0;
 	st->failed = st->s->put(st->s->arg, data, size * n);
+	stream_moved(st);
 	return st->failed ? 0 : size * n;
 }
 
@@ -324,6 +332,7 @@ static size_t stream_send(char *buf, size_t size, size_t n, void *arg)
 	struct streaming *st = arg;
 	ssize_t len = st->s->get(st->s->arg, buf, size * n);
 
+	stream_moved(st);
 	if (len >= 0)
 		return (size_t)len;
 	st->failed = (int)len;
@@ -345,12 +354,8 @@ static int stream_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 {
 	struct streaming *st = arg;
 
-	(void)a;
-	(void)b;
-	(void)c;
-	(void)d;
 	st->s->tick(st->s->arg);
-	return 0;
+	return wait_tick(&st->wait, a, b, c, d);
 }
 
 static int stream_perform(struct streaming *st, const char *url, struct err *err)
@@ -360,6 +365,7 @@ static int stream_perform(struct streaming *st, const char *url, struct err *err
 	long status = 0;
 	CURLcode rc;
 
+	stream_moved(st);
 	prepare(st->api, url);
 	(void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, stream_receive);
 	(void)curl_easy_setopt(c, CURLOPT_WRITEDATA, st);
