@@ -542,7 +542,7 @@ int supervisor_run(const struct options *o, char **argv, const char *start_dir, 
 	int ret;
 
 	s.h = (struct handover){.fuse_fd = -1, .state_fd = -1, .ring_fd = -1, .control_fd = -1};
-	if (turn_wait(o, &s.h.claim_fd, &err) || sockets_open(o, &s.h.sockets, &err)) {
+	if (turn_wait(o, ready_fd, &s.h.claim_fd, &err) || sockets_open(o, &s.h.sockets, &err)) {
 		log_error("%s%s%s%s", err.text, *err.hint ? " (" : "", err.hint, *err.hint ? ")" : "");
 		return DAEMON_FAILED;
 	}

@@ -1,7 +1,7 @@
 #include "fs/turn.h"
 
+#include <poll.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "fs/daemon.h"
 #include "store/base/log.h"
@@ -9,11 +9,11 @@
 
 #define LASTING_US_MAX 1000000
 #define QUIET_US 200000 /* not worth a line */
-#define TRY_NS 20000000L
+#define TRY_MS 20
 
-int turn_wait(const struct options *o, int *ret_claim_fd, struct err *err)
+int turn_wait(const struct options *o, int ready_fd, int *ret_claim_fd, struct err *err)
 {
-	const struct timespec pause = {.tv_nsec = TRY_NS};
+	struct pollfd starter = {.fd = ready_fd};
 	uint64_t began = daemon_mono_us(), waited, most = (uint64_t)o->wait_s * 1000000, now_most;
 	bool lasting, told = false;
 	int ret;
@@ -32,6 +32,7 @@ int turn_wait(const struct options *o, int *ret_claim_fd, struct err *err)
 			log_info("%s: waiting up to %u s for it", err->text, o->wait_s);
 			told = true;
 		}
-		(void)nanosleep(&pause, NULL);
+		if (poll(&starter, 1, TRY_MS) > 0)
+			return err_set(err, ECANCELED, "%s was still to be waited for when the start was broken off", o->store);
 	}
 }

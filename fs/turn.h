@@ -4,8 +4,9 @@
 
 #include "fs/options.h"
 
-/* Takes the claim on the store (store/volume/claim.h): waits o->wait_s seconds for whoever has it and will let go, and a second for a
- * daemon that serves, which might just have been killed; says once whom it waits for. -EBUSY names the holder. */
-int turn_wait(const struct options *o, int *ret_claim_fd, struct err *err);
+/* Takes the claim on the store (store/volume/claim.h): waits o->wait_s seconds for whoever has it and will let go, and a second
+ * for a daemon that serves, which might just have been killed; says once whom it waits for. -EBUSY names the holder. ready_fd is
+ * ready_fork's, or -1: -ECANCELED when who started this waits no more. */
+int turn_wait(const struct options *o, int ready_fd, int *ret_claim_fd, struct err *err);
 
 #endif

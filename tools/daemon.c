@@ -25,7 +25,7 @@ static bool same_directory(const char *a, const char *b)
 	return real_a && real_b && strcmp(real_a, real_b) == 0;
 }
 
-/* 1: a daemon answers, and serves the store that is meant; 0: none does, or not for long, and there may be a store to open; -code. */
+/* 1: a daemon answers, and serves the store that is meant; 0: none does, or not for long, and there may be a store to open. */
 static int serves(struct cli *cli, struct err *err)
 {
 	json_auto_t *status = NULL;

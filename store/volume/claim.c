@@ -1,6 +1,6 @@
-/* Two bytes of STORE/lock, locked for an open file (OFD locks), and the holder's process id as its text, which is for messages only.
- * Byte 0 is the claim. Byte 1 says that it lasts; the kernel lets go of both with the last copy of the descriptor, however its holder
- * ends, so neither is ever stale. A process that is dead and still has them is on its way out of the kernel. */
+/* Two bytes of STORE/lock, locked for an open file (OFD locks), and the holder's process id as its text, which is for messages
+ * only. Byte 0 is the claim. Byte 1 says that it lasts; the kernel lets go of both with the last copy of the descriptor, however
+ * its holder ends, so neither is ever stale. A process that is dead and still has them is on its way out of the kernel. */
 #include "store/volume/claim.h"
 
 #include <fcntl.h>

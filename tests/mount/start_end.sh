@@ -99,6 +99,9 @@ until_said 'without a daemon' "$WORK/export.out"
 another --wait 1
 expect_eq "a start beside an offline command that takes longer than --wait" \
 	"$rc $(grep -c "in use by process $exporting (varve) (wait until that has ended)" "$OUT")" "1 1"
+timeout -s INT 1 "$VARVED" --store "$STORE" --mount "$MNT" --api "$VARVE_API" --log stderr --pidfile "$WORK/broken-off.pid" \
+	>"$WORK/broken-off" 2>&1 </dev/null
+expect "a start that is broken off meanwhile waits no more" until_said 'when the start was broken off' "$WORK/broken-off"
 "$VARVE" check >"$WORK/check.out" 2>&1 &
 checking=$!
 started $checking
