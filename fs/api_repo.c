@@ -168,8 +168,11 @@ static int push_one(struct work *w, struct repo *r, json_t *item, struct err *er
 	if (bad)
 		return bad;
 	done = json_done(w, volume, name, result.incremental, result.rows, daemon_mono_us() - begun);
-	if (done)
+	if (done) {
 		(void)json_object_set_new(done, "already", json_boolean(result.already));
+		(void)json_object_set_new(done, "missing_packs", json_integer((json_int_t)result.missing_packs));
+		(void)json_object_set_new(done, "sent_again", json_integer((json_int_t)result.sent_again));
+	}
 	return json_array_append_new(w->results, done) ? err_set(err, ENOMEM, "out of memory") : 0;
 }
 

@@ -275,8 +275,10 @@ static const struct command repo_commands[] = {
 	 .words_min = 1, .words_max = 2, .also = "list snapshots"},
 	{.name = "info", .fn = info_run, .synopsis = "REPO", .help = "what it is and how large", .options = access_options, .words_min = 1,
 	 .words_max = 1, .also = "stats status"},
-	{.name = "check", .fn = repo_check_run, .synopsis = "[--data] REPO", .help = "prove that everything in it is there and whole",
-	 .options = repo_check_options, .words_min = 1, .words_max = 1, .also = "verify fsck"},
+	{.name = "check", .fn = repo_check_run, .synopsis = "[--data] [--repair] REPO", .help = "prove that everything in it is there and whole",
+	 .options = repo_check_options, .words_min = 1, .words_max = 1, .also = "verify fsck repair heal",
+	 .details = "Changes nothing without --repair. That moves what is damaged to the folder damaged/ of the repository, and keeps what\n"
+		    "of it can still be read; a push then sends the rest again."},
 	{.name = "forget", .fn = repo_forget_run, .synopsis = "REPO VOL@SNAP…\n--keep-… N REPO [VOLUME]", .help = "remove snapshots from it",
 	 .options = repo_forget_options, .words_min = 1, .words_max = -1, .also = "rm remove delete expire",
 	 .details = "Of each volume (or the one named) all that no --keep option keeps are forgotten. The space comes back with\n"

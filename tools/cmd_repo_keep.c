@@ -24,6 +24,7 @@ static int open_repo(struct cli *cli, const struct args *args, struct repo_acces
 const struct args_option repo_check_options[] = {
 	REPO_ACCESS_OPTIONS,
 	{"data", 0, NULL, "also read and verify every byte"},
+	{"repair", 0, NULL, "and move what is damaged out of the way, so that the next push sends it again"},
 	{0},
 };
 
@@ -58,7 +59,11 @@ int repo_check_run(struct cli *cli, const struct args *args, struct err *err)
 	AUTO_REPO_ACCESS struct repo_access a = {0};
 	AUTO_REPO struct repo *r = NULL;
 	json_auto_t *messages = json_array();
-	struct checking c = {.cli = cli, .flags = args_has(args, "data") ? REPO_CHECK_DATA : 0, .messages = messages};
+	struct checking c = {.cli = cli,
+			     .flags = args_has(args, "repair") ? REPO_CHECK_DATA | REPO_CHECK_REPAIR
+				      : args_has(args, "data") ? REPO_CHECK_DATA
+							       : 0,
+			     .messages = messages};
 	struct repo_check_result *done = &c.result;
 	char size[FORMAT_MAX], unused[FORMAT_MAX], count[FORMAT_MAX];
 	int rc = open_repo(cli, args, &a, &r, err);
@@ -70,11 +75,11 @@ int repo_check_run(struct cli *cli, const struct args *args, struct err *err)
 		return rc;
 	if (cli->flags & CLI_JSON) {
 		json_auto_t *answer = json_pack(
-			"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "snapshots", (json_int_t)done->snapshots, "packs",
+			"{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:O}", "snapshots", (json_int_t)done->snapshots, "packs",
 			(json_int_t)done->packs, "nodes", (json_int_t)done->nodes, "chunks", (json_int_t)done->chunks,
 			"bytes_verified", (json_int_t)done->bytes, "unused_bytes", (json_int_t)done->unused_bytes,
-			"errors", (json_int_t)done->errors, "affected_files", (json_int_t)done->affected, "messages",
-			messages);
+			"errors", (json_int_t)done->errors, "affected_files", (json_int_t)done->affected, "set_aside",
+			(json_int_t)done->set_aside, "messages", messages);
 
 		output_json(answer);
 	} else {
@@ -91,7 +96,11 @@ int repo_check_run(struct cli *cli, const struct args *args, struct err *err)
 	if (!done->errors)
 		return 0;
 	(void)err_set(err, ECORRUPT, "found %s", output_count(count, (int64_t)done->errors, "error"));
-	if (!done->affected)
+	if (done->affected)
+		err_hint(err, "%s", c.flags & REPO_CHECK_REPAIR
+					    ? "a push sends again what is lost and the store still has"
+					    : "'varve repo check --repair', then a push, bring back what the store still has");
+	else
 		err_hint(err, "%s", c.flags ? "no file of the snapshots that can be read is affected"
 					    : "'varve repo check --data' says which files are affected");
 	return -ECORRUPT;

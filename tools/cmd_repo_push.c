@@ -24,6 +24,20 @@ static void print_done(const struct cli *cli, const json_t *s, const char *verb)
 		     format_micros(took, (uint64_t)api_int(s, "us")));
 }
 
+/* What the repository had lost. */
+static void note_losses(const struct cli *cli, const json_t *s)
+{
+	char packs[FORMAT_MAX], pieces[FORMAT_MAX];
+
+	if (api_int(s, "missing_packs"))
+		output_note(cli,
+			    "%s of the repository %s missing: %s that they had were sent again; 'varve repo check' says "
+			    "whether anything is still lost",
+			    output_count(packs, api_int(s, "missing_packs"), "pack"),
+			    api_int(s, "missing_packs") == 1 ? "is" : "are",
+			    output_count(pieces, api_int(s, "sent_again"), "piece"));
+}
+
 /* The snapshots of all volumes: the newest of each, or all of them. */
 static int all_snapshots(struct cli *cli, bool each, json_t *list, struct err *err)
 {
@@ -96,6 +110,7 @@ static int push_run(struct cli *cli, const struct args *args, struct err *err)
 			output_json(s);
 		else if (!(cli->flags & CLI_QUIET))
 			print_done(cli, s, "sent");
+		note_losses(cli, s);
 	}
 	return 0;
 }

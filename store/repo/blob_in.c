@@ -12,6 +12,8 @@
 /* Nodes, and contents that deltas are built upon. */
 #define CONTENTS 128
 #define CODECS 8
+/* How many other copies are tried where one cannot be read: bounds what a damaged chain of deltas costs. */
+#define COPIES_MAX 64
 
 struct window {
 	uint32_t pack;
@@ -171,63 +173,117 @@ static void keep_content(struct blob_in *in, const struct repo_name *name, const
 	*oldest = (struct content){*name, ++in->clock, len, copy};
 }
 
-static int get(struct blob_in *in, struct codec *codec, const struct repo_name *name, enum repo_type type,
-	       unsigned depth, void *out, size_t *ret_len, struct err *err)
+/* One blob on its way in, and the bases of its delta. */
+struct getting {
+	struct blob_in *in;
+	struct codec *codec;
+	enum repo_type type;
+	unsigned copies_left; /* that may be tried in place of the best ones, of all in the chain */
+};
+
+static int get(struct getting *g, const struct repo_name *name, unsigned depth, void *out, size_t *ret_len,
+	       struct err *err);
+
+static const char *noun(const struct getting *g)
 {
+	return g->type == REPO_NODE ? "node" : "chunk";
+}
+
+static int get_base(struct getting *g, const struct blob_place *at, unsigned depth, void *base, size_t *ret_len,
+		    struct err *err)
+{
+	int bad;
+
+	if (from_contents(g->in, &at->blob.base, base, ret_len))
+		return 0;
+	bad = get(g, &at->blob.base, depth + 1, base, ret_len, err);
+	if (!bad)
+		keep_content(g->in, &at->blob.base, base, *ret_len);
+	return bad;
+}
+
+static int get_at(struct getting *g, const struct blob_place *at, unsigned depth, void *out, size_t *ret_len,
+		  struct err *err)
+{
+	struct blob_in *in = g->in;
 	AUTO_FREE uint8_t *base = NULL;
 	char key[BACKEND_KEY_MAX + 1], hex[REPO_HEX_LEN];
-	struct blob_place at;
 	struct buf sealed = {0};
 	size_t base_len = 0;
 	int bad = 0;
 
-	repo_name_hex(name, hex);
-	if (!blob_index_find(in->r->index, name, &at) || at.pack == BLOB_PACK_PENDING || at.blob.type != type)
-		return err_set(err, ECORRUPT, "the repository %s has lost the %s %s", in->r->be->where,
-			       type == REPO_NODE ? "node" : "chunk", hex);
-	if (at.blob.codec == CODEC_DELTA) {
+	repo_name_hex(&at->blob.name, hex);
+	if (at->blob.codec == CODEC_DELTA) {
 		if (depth > 4 * BLOB_DELTA_DEPTH_MAX)
 			return err_set(err, ECORRUPT, "the chunk %s of the repository %s leads to itself", hex,
 				       in->r->be->where);
 		base = malloc(REPO_BLOB_RAW_MAX);
 		if (!base)
 			return err_set(err, ENOMEM, "out of memory");
-		if (!from_contents(in, &at.blob.base, base, &base_len)) {
-			bad = get(in, codec, &at.blob.base, type, depth + 1, base, &base_len, err);
-			if (bad)
-				return bad;
-			keep_content(in, &at.blob.base, base, base_len);
-		}
+		bad = get_base(g, at, depth, base, &base_len, err);
+		if (bad)
+			return bad;
 	}
-	bad = fetch(in, &at, &sealed, err);
+	bad = fetch(in, at, &sealed, err);
 	if (!bad) {
-		bad = codec_open(codec, &in->r->keys, &at.blob, sealed.data, base, base_len, out);
-		repo_object_key(REPO_PACK, &at.pack_name, key);
+		bad = codec_open(g->codec, &in->r->keys, &at->blob, sealed.data, base, base_len, out);
+		repo_object_key(REPO_PACK, &at->pack_name, key);
 		if (bad)
 			bad = err_set(err, -bad, "%s in the repository %s is damaged: the %s %s at %u does not verify",
-				      key, in->r->be->where, type == REPO_NODE ? "node" : "chunk", hex, at.off);
+				      key, in->r->be->where, noun(g), hex, at->off);
 	}
 	if (!bad)
-		*ret_len = at.blob.raw_len;
+		*ret_len = at->blob.raw_len;
 	buf_free(&sealed);
+	return bad;
+}
+
+static int get(struct getting *g, const struct repo_name *name, unsigned depth, void *out, size_t *ret_len,
+	       struct err *err)
+{
+	struct blob_index *ix = g->in->r->index;
+	char hex[REPO_HEX_LEN];
+	struct blob_place at;
+	int bad, other;
+
+	repo_name_hex(name, hex);
+	if (!blob_index_find(ix, name, &at) || at.pack == BLOB_PACK_PENDING || at.blob.type != g->type)
+		return err_set(err, ECORRUPT, "the repository %s has lost the %s %s", g->in->r->be->where, noun(g), hex);
+	bad = get_at(g, &at, depth, out, ret_len, err);
+	for (unsigned n = 0; (bad == -ECORRUPT || bad == -ENOENT) && g->copies_left; n++) {
+		struct err why = {0};
+
+		if (!blob_index_copy(ix, name, n, &at))
+			break;
+		if (at.pack == BLOB_PACK_PENDING || at.blob.type != g->type)
+			continue;
+		g->copies_left--;
+		other = get_at(g, &at, depth, out, ret_len, &why);
+		if (other && other != -ECORRUPT && other != -ENOENT && err)
+			*err = why;
+		if (!other && err)
+			*err = (struct err){0};
+		if (other != -ECORRUPT && other != -ENOENT)
+			bad = other;
+	}
 	return bad;
 }
 
 int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len,
 		struct err *err)
 {
-	struct codec *codec;
+	struct getting g = {.in = in, .type = type, .copies_left = COPIES_MAX};
 	int bad;
 
 	/* a node is wanted again for the next inode */
 	if (type == REPO_NODE && from_contents(in, name, out, ret_len))
 		return 0;
-	bad = codec_take(in, &codec);
+	bad = codec_take(in, &g.codec);
 
 	if (bad)
 		return err_set(err, -bad, "out of memory");
-	bad = get(in, codec, name, type, 0, out, ret_len, err);
-	codec_give(in, codec);
+	bad = get(&g, name, 0, out, ret_len, err);
+	codec_give(in, g.codec);
 	if (!bad && type == REPO_NODE)
 		keep_content(in, name, out, *ret_len);
 	return bad;

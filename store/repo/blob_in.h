@@ -12,8 +12,8 @@ struct blob_in;
 int blob_in_new(struct repo *r, struct repo_progress *progress, struct blob_in **ret);
 void blob_in_free(struct blob_in *in);
 
-/* The whole content into `out`, which has room for REPO_BLOB_RAW_MAX. -ECORRUPT when it is missing or damaged; the
- * error names the pack. */
+/* The whole content into `out`, which has room for REPO_BLOB_RAW_MAX. -ECORRUPT or -ENOENT when every copy is missing or
+ * damaged; the error names the pack. */
 int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len,
 		struct err *err);
 

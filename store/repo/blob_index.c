@@ -1,5 +1,5 @@
 /* Records in an array, each pack's together; a hash table over names that points to one record each: of several copies
- * of a blob the one that came first. */
+ * of a blob the best, as blob_index_settle finds it, and of equals the one that came first. */
 #include "store/repo/blob_index.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include "store/base/cleanup.h"
 
 #define SLOTS_FIRST 1024
+#define CHAIN_MAX (4 * BLOB_DELTA_DEPTH_MAX)
 
 struct record {
 	struct repo_name name;
@@ -32,6 +33,8 @@ struct blob_index {
 	size_t n_pack_slots;
 	struct repo_name *bases;
 	size_t n_bases, cap_bases;
+	size_t n_missing;         /* packs */
+	size_t n_lost, n_healed; /* blobs; lost: as blob_index_losses found it */
 };
 
 int blob_index_new(struct blob_index **ret)
@@ -179,10 +182,13 @@ static int grow_pack_slots(struct blob_index *ix)
 	return 0;
 }
 
-bool blob_index_has_pack(struct blob_index *ix, const struct repo_name *pack)
+bool blob_index_pack_find(struct blob_index *ix, const struct repo_name *pack, size_t *ret_i)
 {
 	LOCK_SCOPE(&ix->lock);
-	return has_pack(ix, pack);
+	if (!has_pack(ix, pack))
+		return false;
+	*ret_i = *pack_slot(ix, pack) - 1;
+	return true;
 }
 
 static int add_pack(struct blob_index *ix, const struct repo_name *pack, unsigned flags)
@@ -237,9 +243,26 @@ static void give_blob(const struct blob_index *ix, const struct record *rec, str
 		ret->base = ix->bases[rec->base - 1];
 }
 
+static bool missing(const struct blob_index *ix, const struct record *rec)
+{
+	return rec->pack != BLOB_PACK_PENDING && (ix->packs[rec->pack].flags & PACK_MISSING);
+}
+
+/* It, or what it is a delta upon. */
+static bool lost(const struct blob_index *ix, const struct record *rec)
+{
+	for (unsigned depth = 0; rec && !missing(ix, rec) && depth < CHAIN_MAX; depth++) {
+		if (!rec->base || rec->pack == BLOB_PACK_PENDING)
+			return false;
+		rec = find(ix, &ix->bases[rec->base - 1]);
+	}
+	return true;
+}
+
 static void give_place(const struct blob_index *ix, const struct record *rec, struct blob_place *ret)
 {
 	ret->pack = rec->pack;
+	ret->lost = lost(ix, rec);
 	ret->off = rec->off;
 	if (rec->pack != BLOB_PACK_PENDING) {
 		ret->pack_name = ix->packs[rec->pack].name;
@@ -259,9 +282,91 @@ bool blob_index_find(struct blob_index *ix, const struct repo_name *name, struct
 	return rec;
 }
 
+bool blob_index_copy(struct blob_index *ix, const struct repo_name *name, unsigned nth, struct blob_place *ret)
+{
+	const struct record *first;
+
+	LOCK_SCOPE(&ix->lock);
+	first = find(ix, name);
+	for (size_t i = 0; i < ix->n; i++) {
+		if (&ix->records[i] == first || memcmp(ix->records[i].name.b, name->b, REPO_NAME_LEN) != 0 || nth--)
+			continue;
+		give_place(ix, &ix->records[i], ret);
+		return true;
+	}
+	return false;
+}
+
 static bool quarantined(const struct blob_index *ix, const struct record *rec)
 {
 	return rec->pack != BLOB_PACK_PENDING && (ix->packs[rec->pack].flags & PACK_QUARANTINED);
+}
+
+static unsigned rank(const struct blob_index *ix, const struct record *rec)
+{
+	return missing(ix, rec) ? 2 : quarantined(ix, rec);
+}
+
+/* Where a delta's base is lost, another copy that needs none is better. True: something changed. */
+static bool avoid_lost(struct blob_index *ix)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < ix->n; i++) {
+		uint32_t *slot = slot_of(ix, &ix->records[i].name);
+
+		if (*slot == i + 1 || !lost(ix, &ix->records[*slot - 1]) || lost(ix, &ix->records[i]))
+			continue;
+		*slot = (uint32_t)i + 1;
+		changed = true;
+	}
+	return changed;
+}
+
+void blob_index_settle(struct blob_index *ix)
+{
+	bool all_alike = true;
+
+	LOCK_SCOPE(&ix->lock);
+	ix->n_missing = 0;
+	for (size_t i = 0; i < ix->n_packs; i++) {
+		all_alike &= !(ix->packs[i].flags & (PACK_QUARANTINED | PACK_MISSING));
+		ix->n_missing += (ix->packs[i].flags & PACK_MISSING) != 0;
+	}
+	for (size_t i = 0; i < ix->n && !all_alike; i++) {
+		uint32_t *slot = slot_of(ix, &ix->records[i].name);
+
+		if (rank(ix, &ix->records[i]) < rank(ix, &ix->records[*slot - 1]))
+			*slot = (uint32_t)i + 1;
+	}
+	for (unsigned depth = 0; ix->n_missing && depth < CHAIN_MAX && avoid_lost(ix); depth++)
+		;
+}
+
+void blob_index_losses(struct blob_index *ix, struct blob_losses *ret)
+{
+	*ret = (struct blob_losses){0};
+	LOCK_SCOPE(&ix->lock);
+	if (!ix->n_missing)
+		return;
+	for (size_t i = 0; i < ix->n_packs; i++)
+		ix->packs[i].flags &= ~(unsigned)PACK_LOST;
+	for (size_t i = 0; i < ix->n_slots; i++) {
+		const struct record *rec = ix->slots[i] ? &ix->records[ix->slots[i] - 1] : NULL;
+
+		if (!rec || !lost(ix, rec))
+			continue;
+		ret->blobs++;
+		if (missing(ix, rec))
+			ix->packs[rec->pack].flags |= PACK_LOST;
+	}
+	ix->n_lost = ret->blobs;
+	for (size_t i = 0; i < ix->n_packs; i++) {
+		bool fresh = (ix->packs[i].flags & (PACK_MISSING | PACK_QUARANTINED)) == PACK_MISSING;
+
+		ret->fresh += fresh;
+		ret->packs += fresh || (ix->packs[i].flags & PACK_LOST);
+	}
 }
 
 bool blob_index_claim(struct blob_index *ix, const struct repo_name *name, int *ret_err)
@@ -275,7 +380,8 @@ bool blob_index_claim(struct blob_index *ix, const struct repo_name *name, int *
 		*ret_err = add_record(ix, &fresh);
 		return false;
 	}
-	if (quarantined(ix, rec)) {
+	if (quarantined(ix, rec) || lost(ix, rec)) {
+		ix->n_healed += lost(ix, rec);
 		rec->pack = BLOB_PACK_PENDING;
 		return false;
 	}
@@ -284,12 +390,20 @@ bool blob_index_claim(struct blob_index *ix, const struct repo_name *name, int *
 	return true;
 }
 
+size_t blob_index_healed(struct blob_index *ix)
+{
+	LOCK_SCOPE(&ix->lock);
+	return ix->n_healed;
+}
+
 bool blob_index_delta_base(struct blob_index *ix, const struct repo_name *name)
 {
 	const struct record *rec;
 	unsigned depth = 1;
 
 	LOCK_SCOPE(&ix->lock);
+	if (ix->n_lost)
+		return false;
 	for (rec = find(ix, name); rec; rec = find(ix, &ix->bases[rec->base - 1])) {
 		if (rec->pack == BLOB_PACK_PENDING || quarantined(ix, rec) || depth > BLOB_DELTA_DEPTH_MAX)
 			return false;

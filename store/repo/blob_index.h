@@ -15,14 +15,16 @@ struct blob_place {
 	uint32_t off;
 	struct repo_name pack_name;
 	uint32_t pack_end; /* where its last blob ends */
+	bool lost;         /* its pack, or that of what it is a delta upon, is missing */
 	struct repo_blob blob;
 };
 
 enum blob_pack_flags {
 	PACK_QUARANTINED = 1, /* its blobs are found only when nothing else has them, and count for nothing in a push */
 	PACK_USED = 2,        /* a push relied on it */
-	PACK_MISSING = 8,     /* a check has not found it */
 	PACK_UNINDEXED = 4,   /* no index object has it: its own table said what it holds */
+	PACK_MISSING = 8,     /* it is in the index, and not in the storage: the same as quarantined, after all others */
+	PACK_LOST = 16,       /* it is missing, and had something that no other has; as of blob_index_losses */
 };
 struct blob_pack {
 	struct repo_name name;
@@ -34,17 +36,28 @@ struct blob_pack {
 int blob_index_new(struct blob_index **ret);
 void blob_index_free(struct blob_index *ix);
 
-/* A pack and its blobs, in their order; one that is known already is left out. Quarantined packs are added after all
- * others. */
+/* A pack and its blobs, in their order; one that is known already is left out. */
 int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, const struct repo_table *table,
 			unsigned flags);
-bool blob_index_has_pack(struct blob_index *ix, const struct repo_name *pack);
+bool blob_index_pack_find(struct blob_index *ix, const struct repo_name *pack, size_t *ret_i);
+/* When all packs are added and flagged: of several copies of a blob the best is the one that look-ups find. */
+void blob_index_settle(struct blob_index *ix);
 bool blob_index_find(struct blob_index *ix, const struct repo_name *name, struct blob_place *ret);
+/* The other copies, from 0; slow. */
+bool blob_index_copy(struct blob_index *ix, const struct repo_name *name, unsigned nth, struct blob_place *ret);
+struct blob_losses {
+	size_t blobs; /* that are lost: no copy of them can be read */
+	size_t fresh; /* packs that are missing and in no quarantine */
+	size_t packs; /* these, and others that are missing and have had what is lost */
+};
+void blob_index_losses(struct blob_index *ix, struct blob_losses *ret);
 
 /* For a push. True: the blob is there, or another thread is about to store it, and its pack is marked as used. False:
  * the caller has to store it, and it is entered as pending; an error -ENOMEM is *ret_err. */
 bool blob_index_claim(struct blob_index *ix, const struct repo_name *name, int *ret_err);
-/* Whether a push may build a delta upon this blob; the length of its chain otherwise. */
+/* How many of those that had to be stored were lost. */
+size_t blob_index_healed(struct blob_index *ix);
+/* Whether a push may build a delta upon this blob. Not where something is lost: what is sent anew needs nothing else. */
 bool blob_index_delta_base(struct blob_index *ix, const struct repo_name *name);
 /* What a pending blob became; then where it is. */
 void blob_index_stored(struct blob_index *ix, const struct repo_blob *blob);

@@ -14,7 +14,6 @@ struct loading {
 	struct repo *r;
 	struct repo_quarantine *quarantines;
 	size_t n;
-	bool quarantined; /* which of the two passes this is */
 	bool tolerant;
 };
 
@@ -30,11 +29,8 @@ static bool in_quarantine(const struct loading *l, const struct repo_name *pack)
 static int take_pack(void *arg, const struct repo_name *pack, const struct repo_table *table)
 {
 	const struct loading *l = arg;
-	bool quarantined = in_quarantine(l, pack);
 
-	if (quarantined != l->quarantined)
-		return 0;
-	return blob_index_add_pack(l->r->index, pack, table, quarantined ? PACK_QUARANTINED : 0);
+	return blob_index_add_pack(l->r->index, pack, table, in_quarantine(l, pack) ? PACK_QUARANTINED : 0);
 }
 
 static void forget_error(struct err *err)
@@ -129,25 +125,21 @@ int repo_pack_table(struct repo *r, const struct repo_name *pack, uint64_t size,
 		       : bad;
 }
 
-struct adoption {
+struct listing {
 	struct loading *l;
+	bool adopt;
 	struct err *err;
 };
 
-static int adopt(void *arg, const char *key, uint64_t size)
+/* A pack that no index object has. */
+static int adopt(const struct listing *a, const struct repo_name *name, uint64_t size)
 {
-	struct adoption *a = arg;
 	struct repo *r = a->l->r;
 	struct repo_table table;
-	struct repo_name name;
 	struct buf raw = {0};
 	struct buf_reader reader;
-	int bad;
+	int bad = repo_pack_table(r, name, size, &raw, a->err);
 
-	if (!repo_object_name(REPO_PACK, key, &name) || blob_index_has_pack(r->index, &name) ||
-	    in_quarantine(a->l, &name))
-		return 0;
-	bad = repo_pack_table(r, &name, size, &raw, a->err);
 	if (bad == -ENOENT ||
 	    bad == -ECORRUPT) { /* damaged, or gone: nothing refers to it, so nothing is lost without it */
 		forget_error(a->err);
@@ -158,17 +150,42 @@ static int adopt(void *arg, const char *key, uint64_t size)
 	if (!bad)
 		bad = repo_table_parse(&reader, &table);
 	if (!bad) {
-		bad = blob_index_add_pack(r->index, &name, &table, PACK_UNINDEXED);
+		bad = blob_index_add_pack(r->index, name, &table, PACK_UNINDEXED);
 		repo_table_free(&table);
 	}
 	buf_free(&raw);
 	return bad;
 }
 
+static int see_pack(void *arg, const char *key, uint64_t size)
+{
+	const struct listing *a = arg;
+	struct repo_name name;
+	size_t i;
+
+	if (!repo_object_name(REPO_PACK, key, &name))
+		return 0;
+	if (blob_index_pack_find(a->l->r->index, &name, &i)) {
+		blob_index_pack(a->l->r->index, i)->flags &= ~(unsigned)PACK_MISSING;
+		return 0;
+	}
+	return a->adopt && !in_quarantine(a->l, &name) ? adopt(a, &name, size) : 0;
+}
+
+/* After the index: a pack that it has was written before. */
+static int list_packs(struct loading *l, bool adopting, struct err *err)
+{
+	struct listing a = {l, adopting, err};
+	struct blob_index *ix = l->r->index;
+
+	for (size_t i = 0; i < blob_index_packs(ix); i++)
+		blob_index_pack(ix, i)->flags |= PACK_MISSING;
+	return backend_list(l->r->be, repo_object_folder(REPO_PACK), see_pack, &a, err);
+}
+
 static int load(struct repo *r, unsigned flags, struct err *err)
 {
 	struct loading l = {.r = r, .tolerant = flags & REPO_INDEX_TOLERANT};
-	struct adoption a = {&l, err};
 	int bad;
 
 	blob_index_free(r->index);
@@ -185,14 +202,17 @@ static int load(struct repo *r, unsigned flags, struct err *err)
 		bad = repo_object_list(r, REPO_INDEX, &r->indexes, &r->n_indexes, err);
 	for (size_t i = 0; i < r->n_indexes && !bad; i++)
 		bad = load_one(&l, &r->indexes[i], err);
-	if (!bad && (flags & REPO_INDEX_ADOPT))
-		bad = backend_list(r->be, repo_object_folder(REPO_PACK), adopt, &a, err);
-	l.quarantined = true;
-	for (size_t i = 0; i < r->n_indexes && !bad && l.n; i++)
-		bad = load_one(&l, &r->indexes[i], err);
+	if (!bad && (flags & (REPO_INDEX_ADOPT | REPO_INDEX_LIST)))
+		bad = list_packs(&l, flags & REPO_INDEX_ADOPT, err);
+	if (!bad)
+		blob_index_settle(r->index);
 	for (size_t i = 0; i < l.n; i++)
 		free(l.quarantines[i].packs);
 	free(l.quarantines);
+	if (bad) {
+		blob_index_free(r->index);
+		r->index = NULL;
+	}
 	return bad;
 }
 

@@ -51,7 +51,7 @@ static int survey(struct prune *p)
 {
 	AUTO_FREE struct repo_entry *list = NULL;
 	size_t n, packs;
-	int bad = repo_load_index(p->r, 0, p->err);
+	int bad = repo_load_index(p->r, REPO_INDEX_LIST, p->err);
 
 	if (!bad)
 		bad = repo_snapshot_list(p->r, &list, &n, p->err);
@@ -65,6 +65,9 @@ static int survey(struct prune *p)
 			bad = marker_keep(p->r, &p->marker, p->err);
 		atomic_store(&p->progress->bytes_done, i + 1);
 	}
+	if (bad == -ECORRUPT && !*p->err->hint)
+		err_hint(p->err, "'varve repo check' says which files that costs; push them again, or forget the snapshots "
+				 "that need them");
 	if (bad)
 		return bad;
 	packs = blob_index_packs(p->r->index);
@@ -92,24 +95,14 @@ static int survey(struct prune *p)
 	return 0;
 }
 
-static size_t find_pack(const struct prune *p, const struct repo_name *name)
-{
-	size_t i = 0;
-
-	while (i < blob_index_packs(p->r->index) &&
-	       memcmp(blob_index_pack(p->r->index, i)->name.b, name->b, REPO_NAME_LEN) != 0)
-		i++;
-	return i;
-}
-
 /* --- deleting what waited long enough --- */
 
 static int doom(struct prune *p, const struct repo_name *name)
 {
-	size_t i = find_pack(p, name);
 	struct repo_name *more;
+	size_t i;
 
-	if (i < blob_index_packs(p->r->index)) {
+	if (blob_index_pack_find(p->r->index, name, &i)) {
 		if (p->live[i]) {
 			p->result->rescued_packs++;
 			return 0;
@@ -140,9 +133,9 @@ static int look_at_quarantine(struct prune *p, const struct repo_name *name)
 	if (p->now - q.since < p->grace) {
 		p->result->quarantined_packs += q.n;
 		for (size_t i = 0; i < q.n; i++) {
-			size_t at = find_pack(p, &q.packs[i]);
+			size_t at;
 
-			if (at < blob_index_packs(p->r->index))
+			if (blob_index_pack_find(p->r->index, &q.packs[i], &at))
 				p->result->quarantined_bytes += blob_index_pack(p->r->index, at)->bytes;
 		}
 	} else {

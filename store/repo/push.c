@@ -9,6 +9,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/io.h"
 #include "store/repo/push_changes.h"
+#include "store/repo/survey.h"
 
 /* Rows and content that are gathered before their chunks are sent. */
 #define BATCH_ROWS 16384
@@ -31,6 +32,8 @@ struct push {
 	bool has_base;
 	struct push_base base;
 	struct repo_name base_id;
+	struct blob_losses losses; /* of the repository, before */
+	struct repo_entry there;   /* the snapshot, when the repository has it and it is to be sent again; else zeros */
 	struct err *err;
 };
 
@@ -237,6 +240,98 @@ static int find_base(struct push *p, const char *repo_id)
 	return 0;
 }
 
+/* --- what the repository has lost --- */
+
+/* Whether the index has everything that a snapshot of the repository needs in packs that are there. */
+static int is_whole(struct push *p, const struct repo_entry *e, bool *ret)
+{
+	struct survey s = {.r = p->r};
+	int bad = blob_in_new(p->r, NULL, &s.in);
+
+	blob_index_unmark(p->r->index);
+	if (!bad)
+		bad = survey_snapshot(&s, e, p->err);
+	blob_in_free(s.in);
+	*ret = !bad;
+	if (bad == -ECORRUPT) {
+		*p->err = (struct err){0};
+		return 0;
+	}
+	return bad;
+}
+
+static void count_losses(struct push *p)
+{
+	blob_index_losses(p->r->index, &p->losses);
+	if (p->losses.packs > p->result->missing_packs)
+		p->result->missing_packs = p->losses.packs;
+}
+
+/* What it builds upon must be whole, or the loss is inherited. */
+static int look_at_losses(struct push *p)
+{
+	struct repo_entry base = {.id = p->base_id};
+	bool whole = true;
+	int bad = 0;
+
+	count_losses(p);
+	if (p->losses.blobs && p->has_base) {
+		bad = repo_snapshot_get(p->r, &base.id, &base.s, p->err);
+		if (!bad)
+			bad = is_whole(p, &base, &whole);
+		if (bad == -ENOENT) { /* forgotten meanwhile */
+			*p->err = (struct err){0};
+			whole = false;
+			bad = 0;
+		}
+	}
+	p->has_base &= whole;
+	return bad;
+}
+
+/* With the packs that are missing in a quarantine, whoever reads finds the copies that are there, and a prune takes them
+ * out of the index. */
+static int quarantine_missing(struct push *p)
+{
+	struct blob_index *ix = p->r->index;
+	AUTO_FREE struct repo_name *names = calloc(p->losses.fresh ? p->losses.fresh : 1, sizeof *names);
+	struct repo_quarantine q = {now_ns_real(), names, 0};
+	struct buf content = {0};
+	int bad = names ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < blob_index_packs(ix) && !bad && q.n < p->losses.fresh; i++) {
+		struct blob_pack *pack = blob_index_pack(ix, i);
+
+		if ((pack->flags & (PACK_MISSING | PACK_QUARANTINED)) != PACK_MISSING)
+			continue;
+		names[q.n++] = pack->name;
+		pack->flags |= PACK_QUARANTINED;
+	}
+	if (!bad && q.n)
+		bad = repo_quarantine_encode(&q, &content);
+	if (!bad && q.n)
+		bad = repo_object_put(p->r, REPO_QUARANTINE, content.data, content.len, NULL, p->err);
+	buf_free(&content);
+	return bad;
+}
+
+/* --- all of it --- */
+
+/* In place of one that was there and had lost something. */
+static int finish_snapshot(struct push *p)
+{
+	bool again = p->there.s.root_ino;
+	int bad = 0;
+
+	if (again && p->there.s.level == p->manifest.level &&
+	    !memcmp(p->there.s.root.b, p->manifest.root.b, REPO_NAME_LEN)) {
+		p->result->id = p->there.id;
+		return 0;
+	}
+	bad = write_snapshot(p);
+	return bad || !again ? bad : repo_snapshot_remove(p->r, &p->there.id, p->err);
+}
+
 static int attempt(struct push *p, const char *repo_id, bool *ret_good)
 {
 	int bad = repo_load_index(p->r, REPO_INDEX_ADOPT, p->err);
@@ -246,6 +341,8 @@ static int attempt(struct push *p, const char *repo_id, bool *ret_good)
 	if (!bad)
 		bad = find_base(p, repo_id);
 	if (!bad)
+		bad = look_at_losses(p);
+	if (!bad)
 		bad = p->has_base ? push_changed(p) : push_all(p);
 	if (!bad)
 		bad = manifest_end(p->writer, &p->manifest, p->err);
@@ -254,9 +351,33 @@ static int attempt(struct push *p, const char *repo_id, bool *ret_good)
 	if (!bad)
 		bad = still_good(p, ret_good);
 	if (!bad && *ret_good)
-		bad = write_snapshot(p);
+		bad = finish_snapshot(p);
+	if (!bad && *ret_good)
+		bad = quarantine_missing(p);
+	if (p->r->index)
+		p->result->sent_again += blob_index_healed(p->r->index);
 	push_end(p);
 	return bad;
+}
+
+/* One that the repository has: whether it is whole, so that nothing is to be sent. */
+static int look_at_there(struct push *p, const struct repo_entry *e, bool own, bool *ret)
+{
+	bool whole = true;
+	int bad = p->r->index ? 0 : repo_load_index(p->r, REPO_INDEX_ADOPT, p->err);
+
+	if (!bad)
+		count_losses(p);
+	if (!bad && p->losses.blobs)
+		bad = is_whole(p, e, &whole);
+	if (bad)
+		return bad;
+	if (whole)
+		p->result->id = e->id;
+	else if (own)
+		p->there = *e;
+	*ret |= whole;
+	return 0;
 }
 
 /* Whether the repository has it. What it has is what a later push begins from, when nothing else is. */
@@ -280,13 +401,18 @@ static int already_there(struct push *p, const char *repo_id, bool *ret)
 	pin |= source_pin_running(p->s, &p->view, repo_id);
 	source_store_id(p->s, id);
 	for (size_t i = 0; i < n && !bad; i++) {
+		bool mine = !memcmp(list[i].s.store, id, sizeof id);
+
 		if (strcmp(list[i].s.volume, p->view.name) != 0 || strcmp(list[i].s.snapshot, p->view.snapshot) != 0 ||
 		    list[i].s.created != p->view.created)
 			continue;
-		*ret = true;
-		own |= !memcmp(list[i].s.store, id, sizeof id);
-		p->result->id = list[i].id;
+		own |= mine;
+		bad = look_at_there(p, &list[i], mine, ret);
 	}
+	if (!bad && *ret && p->there.s.root_ino) /* its successor was written, and it was not taken away */
+		bad = repo_snapshot_remove(p->r, &p->there.id, p->err);
+	if (!bad && *ret)
+		bad = quarantine_missing(p);
 	return bad || !*ret || !pin || !own ? bad : source_pin_set(p->s, &p->view, repo_id, &p->result->id, p->err);
 }
 
@@ -316,5 +442,7 @@ int repo_push(struct store *s, struct repo *r, const char *volume, const char *s
 	if (!bad)
 		return source_pin_set(s, &p.view, repo_id, &ret->id, p.err);
 	(void)source_pin_clear(s, &p.view, repo_id, NULL);
+	if (bad == -ECORRUPT && !*p.err->hint)
+		err_hint(p.err, "'varve repo check --repair' takes what is damaged out of use; the next push sends it again");
 	return p.err->code ? bad : err_set(p.err, -bad, "pushing '%s@%s': %s", volume, snapshot, err_name(-bad));
 }

@@ -101,6 +101,7 @@ int repo_object_list(struct repo *r, enum repo_type type, struct repo_name **ret
 enum repo_index_flags {
 	REPO_INDEX_ADOPT = 1,    /* take in packs that no index object has: an interrupted push left them */
 	REPO_INDEX_TOLERANT = 2, /* leave out what is damaged: a check says it elsewhere */
+	REPO_INDEX_LIST = 4,     /* find out which packs are missing; ADOPT does so, too */
 };
 int repo_load_index(struct repo *r, unsigned flags, struct err *err);
 /* For who only reads: where index objects are damaged the packs' own tables say what they hold. */

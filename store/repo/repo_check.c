@@ -9,6 +9,7 @@
 #include "store/repo/affected.h"
 #include "store/repo/codec.h"
 #include "store/repo/parallel.h"
+#include "store/repo/repair.h"
 #include "store/repo/survey.h"
 
 /* A pack as it is listed. */
@@ -24,9 +25,19 @@ struct check {
 	struct repo_check_result *result;
 	struct listed *packs;
 	size_t n_packs, cap_packs;
+	struct repair_object *damaged;
+	size_t n_damaged, cap_damaged;
 	pthread_mutex_t lock; /* findings of several threads */
 	struct err *err;
 };
+
+static int note_damaged(struct check *c, enum repo_type type, const struct repo_name *name)
+{
+	if (array_grow(&c->damaged, &c->cap_damaged, c->n_damaged, sizeof *c->damaged))
+		return -ENOMEM;
+	c->damaged[c->n_damaged++] = (struct repair_object){type, *name};
+	return 0;
+}
 
 /* --- small objects --- */
 
@@ -44,6 +55,8 @@ static int check_one(struct check *c, enum repo_type type, const struct repo_nam
 				  type == REPO_SNAPSHOT ? ": that snapshot cannot be restored"
 				  : type == REPO_INDEX	? ": the packs say themselves what they hold"
 							: "");
+		if (!bad && type != REPO_SNAPSHOT)
+			bad = note_damaged(c, type, name);
 	} else if (bad == -ENOENT) {
 		*c->err = (struct err){0};
 		bad = 0; /* it went since it was listed */
@@ -104,23 +117,7 @@ static int by_name(const void *a, const void *b)
 	return memcmp(a, b, REPO_NAME_LEN);
 }
 
-/* What of a pack that is not there no other has. */
-static void flag_missing(struct check *c, size_t i)
-{
-	struct blob_pack *p = blob_index_pack(c->r->index, i);
-	struct blob_place place;
-	struct repo_blob blob;
-	uint32_t off;
-
-	p->flags |= PACK_MISSING;
-	for (uint32_t j = 0; j < p->n; j++) {
-		blob_index_at(c->r->index, p->first + j, &blob, &off);
-		if (blob_index_find(c->r->index, &blob.name, &place) && place.pack == i)
-			blob_index_flag(c->r->index, &blob.name, BLOB_DAMAGED);
-	}
-}
-
-/* Every pack of the index is there, and as long as its table says. */
+/* Every pack of the index is as long as its table says. */
 static int check_packs(struct check *c)
 {
 	char key[BACKEND_KEY_MAX + 1];
@@ -130,15 +127,14 @@ static int check_packs(struct check *c)
 		qsort(c->packs, c->n_packs, sizeof *c->packs, by_name);
 	c->result->packs = c->n_packs;
 	for (size_t i = 0; i < blob_index_packs(c->r->index) && !bad; i++) {
-		const struct blob_pack *p = blob_index_pack(c->r->index, i);
+		struct blob_pack *p = blob_index_pack(c->r->index, i);
 		const struct listed *l = c->n_packs ? bsearch(&p->name, c->packs, c->n_packs, sizeof *c->packs, by_name)
 						    : NULL;
 		struct buf table = {0};
 
 		repo_object_key(REPO_PACK, &p->name, key);
 		if (!l) {
-			flag_missing(c, i);
-			bad = survey_find(&c->survey, ECORRUPT, c->err, "%s is missing", key);
+			p->flags |= PACK_MISSING;
 			continue;
 		}
 		bad = repo_pack_table(c->r, &p->name, l->size, &table, c->err);
@@ -147,6 +143,37 @@ static int check_packs(struct check *c)
 		else if (!bad && l->size != PACK_HEADER_LEN + p->bytes + table.len + SEAL_OVERHEAD + PACK_TRAILER_LEN)
 			bad = survey_find(&c->survey, ECORRUPT, c->err, "%s is not as long as its table says", key);
 		buf_free(&table);
+	}
+	return bad;
+}
+
+/* Packs that are not there. One that was set aside, or that a push has found missing, is a fault only where something
+ * needs it still. The survey has been made. */
+static int check_missing(struct check *c)
+{
+	char key[BACKEND_KEY_MAX + 1];
+	int bad = 0;
+
+	for (size_t i = 0; i < blob_index_packs(c->r->index) && !bad; i++) {
+		const struct blob_pack *p = blob_index_pack(c->r->index, i);
+		bool needed = false;
+
+		if (!(p->flags & PACK_MISSING))
+			continue;
+		for (uint32_t j = 0; j < p->n; j++) {
+			struct blob_place place;
+			struct repo_blob blob;
+			uint32_t off;
+
+			blob_index_at(c->r->index, p->first + j, &blob, &off);
+			if (!blob_index_find(c->r->index, &blob.name, &place) || place.pack != i)
+				continue;
+			blob_index_flag(c->r->index, &blob.name, BLOB_DAMAGED);
+			needed |= blob_index_marked(c->r->index, &blob.name);
+		}
+		repo_object_key(REPO_PACK, &p->name, key);
+		if (needed || !(p->flags & PACK_QUARANTINED))
+			bad = survey_find(&c->survey, ECORRUPT, c->err, "%s is missing", key);
 	}
 	return bad;
 }
@@ -174,6 +201,8 @@ static int read_pack(void *arg, unsigned worker, size_t i, struct err *err)
 	if (bad == -ECORRUPT || bad == -ENOENT) {
 		LOCK_SCOPE(&c->lock);
 		bad = survey_find(&c->survey, ECORRUPT, err, "%s is damaged: its bytes do not match its name", key);
+		if (!bad)
+			bad = note_damaged(c, REPO_PACK, &c->packs[i].name);
 	}
 	return bad;
 }
@@ -197,8 +226,7 @@ static int read_blob(void *arg, unsigned worker, size_t i, struct err *err)
 	blob_index_at(c->r->index, i, &blob, &off);
 	if (!blob_index_marked(c->r->index, &blob.name))
 		return 0;
-	if (blob_index_find(c->r->index, &blob.name, &place) && place.pack != BLOB_PACK_PENDING &&
-	    (blob_index_pack(c->r->index, place.pack)->flags & PACK_MISSING))
+	if (blob_index_find(c->r->index, &blob.name, &place) && place.lost)
 		return 0; /* said already */
 	bad = blob_in_get(c->survey.in, &blob.name, blob.type, out, &len, err);
 	if (bad == -ECORRUPT || bad == -ENOENT) {
@@ -303,18 +331,25 @@ int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const 
 	if (!bad)
 		bad = check_packs(&c);
 	if (!bad)
+		blob_index_settle(r->index);
+	if (!bad)
 		bad = each_snapshot(&c, check_snapshot);
+	if (!bad)
+		bad = check_missing(&c);
 	if (!bad && (flags & REPO_CHECK_DATA))
 		bad = check_data(&c);
 	if (!bad && c.survey.findings)
 		bad = each_snapshot(&c, say_affected);
 	if (!bad)
 		count_unused(&c);
+	if (!bad && (flags & REPO_CHECK_REPAIR) && c.n_damaged)
+		bad = repair_run(r, c.damaged, c.n_damaged, finding, arg, &ret->set_aside, c.err);
 	ret->nodes = c.survey.nodes;
 	ret->chunks = c.survey.chunks;
 	ret->errors = c.survey.findings;
 	blob_in_free(c.survey.in);
 	free(c.packs);
+	free(c.damaged);
 	(void)pthread_mutex_destroy(&c.lock);
 	return bad && !c.err->code ? err_set(c.err, -bad, "checking: %s", err_name(-bad)) : bad;
 }

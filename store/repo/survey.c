@@ -27,7 +27,7 @@ int survey_find(struct survey *s, int code, struct err *err, const char *fmt, ..
 static int mark_chunk(struct survey *s, const struct repo_name *name, const struct repo_entry *e, struct err *err)
 {
 	struct repo_name at = *name;
-	char hex[REPO_HEX_LEN];
+	char hex[REPO_HEX_LEN], key[BACKEND_KEY_MAX + 1];
 	struct blob_place place;
 	bool fresh = true;
 
@@ -36,6 +36,11 @@ static int mark_chunk(struct survey *s, const struct repo_name *name, const stru
 			repo_name_hex(&at, hex);
 			return survey_find(s, ECORRUPT, err, "%s@%s needs the chunk %s, which no pack has", e->s.volume,
 					   e->s.snapshot, hex);
+		}
+		if (place.lost && !s->finding) {
+			repo_object_key(REPO_PACK, &place.pack_name, key);
+			return survey_find(s, ECORRUPT, err, "%s@%s needs %s, which is missing", e->s.volume,
+					   e->s.snapshot, key);
 		}
 		s->chunks += fresh;
 		if (place.blob.codec != CODEC_DELTA)
@@ -85,6 +90,8 @@ static int mark_node(struct survey *s, const struct repo_name *name, unsigned le
 	if (!fresh)
 		return 0;
 	s->nodes++;
+	if (place.lost && s->finding)
+		return 0;
 	n = (struct node){0};
 	bad = node_get(s->in, name, level, &n, err);
 	if (bad == -ECORRUPT || bad == -ENOENT)

@@ -7,7 +7,8 @@
 struct survey {
 	struct repo *r;
 	struct blob_in *in;
-	/* A finding: one line. NULL: the first one ends the survey as an error. */
+	/* A finding: one line; what a missing pack had is none, since that is one itself. NULL: the first one ends the
+	 * survey as an error, and so does what a missing pack had. */
 	void (*finding)(void *arg, const char *line);
 	void *arg;
 	uint64_t nodes, chunks, findings;

@@ -134,5 +134,15 @@ other=store/repo
 [[ $lost != store/repo/* ]] || other=store/volume
 expect 'another can' env -u VARVE_PASSPHRASE "$VARVE" restore "$WORK/clear" "$snapshot" "$other" "$WORK/found"
 expect 'and is what it was' diff -r "$MNT/v/.snapshots/${snapshot#*@}/$other" "$WORK/found"
+
+# A repair takes the pack out of use, and the next push sends again what it had.
+expect_eq 'a repair' "$(env -u VARVE_PASSPHRASE "$VARVE" --json repo check --repair "$WORK/clear" 2>/dev/null | jq .set_aside)" 1
+expect 'keeps the pack' test -f "$WORK/clear/damaged/${pack##*/}"
+"$VARVE" snapshot create v@five >/dev/null
+out=$(env -u VARVE_PASSPHRASE "$VARVE" push v@five "$WORK/clear" 2>&1)
+expect_eq 'a push says so in one line' "$(grep -c '1 pack of the repository is missing' <<<"$out")" 1
+expect 'the repository is whole' env -u VARVE_PASSPHRASE "$VARVE" repo check --data "$WORK/clear"
+expect 'and so is the older snapshot' env -u VARVE_PASSPHRASE "$VARVE" restore "$WORK/clear" "$snapshot" "$lost" "$WORK/again"
+expect 'which is what it was' cmp "$MNT/v/.snapshots/${snapshot#*@}/$lost" "$WORK/again"
 harness_stop
 finish

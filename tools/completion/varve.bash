@@ -27,7 +27,7 @@ _varve_offer() {
 
 _varve() {
 	local commands='init status df volume snapshot diff rollback clone export import check gc set push pull send receive restore repo upgrade version help'
-	local volume='create ls inspect rm undelete purge rename set' snapshot='create ls rm hold release'
+	local volume='create ls inspect rm undelete purge rename set' snapshot='create ls rm hold release' repo='init add ls info check forget prune key'
 	local global='--json --bytes --quiet --yes --api --store --help --version'
 	local keys='quota= quota-inodes= compression= uid= gid= mode= type= size='
 	local cur prev command='' n=0 i
@@ -44,7 +44,7 @@ _varve() {
 		--api | --store | --from | -o | --option) i=$((i + 1)) ;;
 		-*) ;;
 		*)
-			if [[ -z $command || $command == volume || $command == snapshot || $command == help* ]]; then
+			if [[ -z $command || $command == volume || $command == snapshot || $command == repo || $command == help* ]]; then
 				command+=${command:+ }${words[i]}
 			else
 				n=$((n + 1))
@@ -85,6 +85,7 @@ _varve() {
 		diff) global+=' --long' ;;
 		rollback) global+=' --live' ;;
 		check) global+=' --data' ;;
+		'repo check') global+=' --data --repair' ;;
 		esac
 		_varve_offer "$global" "$cur"
 		return
@@ -94,6 +95,7 @@ _varve() {
 	help:0) _varve_offer "$commands" "$cur" ;;
 	volume:0 | 'help volume':0) _varve_offer "$volume" "$cur" ;;
 	snapshot:0 | 'help snapshot':0) _varve_offer "$snapshot" "$cur" ;;
+	repo:0 | 'help repo':0) _varve_offer "$repo" "$cur" ;;
 	init:0 | check:0) compopt -o dirnames ;;
 	'volume inspect':* | 'volume rm':* | 'volume rename':0 | 'volume set':0 | 'snapshot create':* | 'snapshot ls':0)
 		_varve_offer "$(_varve_volumes)" "$cur"

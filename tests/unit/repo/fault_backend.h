@@ -175,7 +175,8 @@ static inline int image_take_key(void *arg, const char *key, uint64_t size)
 
 static inline struct image_keys image_list(struct backend *be)
 {
-	static const char *const folders[] = {"keys/", "packs/", "index/", "snapshots/", "quarantine/", "prune/"};
+	static const char *const folders[] = {"keys/",	     "packs/", "index/",  "snapshots/",
+					      "quarantine/", "prune/", "damaged/"};
 	struct image_keys keys = {0};
 	struct err err = {0};
 
