@@ -191,9 +191,10 @@ static int push_run(void *arg, struct job *job, json_t **ret, struct err *err)
 		if (!bad)
 			bad = push_one(w, r, item, err);
 	}
+	if (!bad)
+		*ret = json_pack("{s:O,s:s*}", "snapshots", w->results, "notice", *r->notice ? r->notice : NULL);
 	repo_free(r);
 	watch_end(w);
-	*ret = bad ? NULL : json_pack("{s:O}", "snapshots", w->results);
 	work_end(w);
 	return bad;
 }
@@ -208,12 +209,15 @@ static int pull_run(void *arg, struct job *job, json_t **ret, struct err *err)
 	struct pull_result result = {0};
 	struct volume_info info;
 	struct repo *r = NULL;
+	char notice[sizeof r->notice] = "";
 	int bad;
 
 	watch_begin(w, job);
 	bad = repo_open(w->url, &w->cred, &r, err);
 	if (!bad)
 		bad = repo_pull(w->d->store, r, volume, name, fresh, &w->progress, &result, err);
+	if (!bad)
+		memcpy(notice, r->notice, sizeof notice);
 	repo_free(r);
 	watch_end(w);
 	if (!bad && !volume_get(w->d->store, fresh ? fresh : volume, &info, NULL)) {
@@ -223,6 +227,8 @@ static int pull_run(void *arg, struct job *job, json_t **ret, struct err *err)
 	if (!bad)
 		*ret = json_done(w, fresh ? fresh : volume, name, result.incremental, result.rows,
 				 daemon_mono_us() - begun);
+	if (!bad && *ret && *notice)
+		(void)json_object_set_new(*ret, "notice", json_string(notice));
 	work_end(w);
 	return bad;
 }

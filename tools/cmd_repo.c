@@ -12,7 +12,11 @@ static int open_repo(struct cli *cli, const struct args *args, struct repo_acces
 {
 	int rc = repo_access_get(cli, args, args->words[0], a, err);
 
-	return rc ? rc : repo_access_open(a, ret, err);
+	if (rc == 0)
+		rc = repo_access_open(a, ret, err);
+	if (rc == 0)
+		repo_access_note(cli, *ret);
+	return rc;
 }
 
 /* Who made a key or a push. */
@@ -159,6 +163,7 @@ static int add_run(struct cli *cli, const struct args *args, struct err *err)
 	/* what does not open would fail at night */
 	if (rc == 0)
 		rc = repo_access_open(&a, &r, err);
+	repo_access_note(cli, r);
 	if (rc == 0)
 		rc = repo_access_store(&a, args->words[0], err);
 	if (rc == 0)

@@ -370,6 +370,12 @@ int repo_access_open(struct repo_access *a, struct repo **ret, struct err *err)
 	return rc ? rc : repo_open(a->url, &cred, ret, err);
 }
 
+void repo_access_note(const struct cli *cli, const struct repo *r)
+{
+	if (r && *r->notice)
+		output_note(cli, "%s", r->notice);
+}
+
 int repo_access_json(struct repo_access *a, json_t **ret, struct err *err)
 {
 	AUTO_FREE char *hex = NULL;

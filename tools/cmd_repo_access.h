@@ -35,6 +35,8 @@ int repo_access_prompt(struct repo_access *a, const char *what, bool twice, stru
 int repo_access_new_key(struct repo_access *ret, const struct args *args, const char *repo, struct err *err);
 /* Opens, and asks for the passphrase when that is what is missing. */
 int repo_access_open(struct repo_access *a, struct repo **ret, struct err *err);
+/* What is wrong with its config, if anything is. */
+void repo_access_note(const struct cli *cli, const struct repo *r);
 /* The same things for a request to the daemon, which opens it itself; asks first if need be. */
 int repo_access_json(struct repo_access *a, json_t **ret, struct err *err);
 /* Stores it under a name, 0600. */

@@ -16,7 +16,11 @@ static int open_repo(struct cli *cli, const struct args *args, struct repo_acces
 {
 	int rc = repo_access_get(cli, args, args->words[0], a, err);
 
-	return rc ? rc : repo_access_open(a, ret, err);
+	if (rc == 0)
+		rc = repo_access_open(a, ret, err);
+	if (rc == 0)
+		repo_access_note(cli, *ret);
+	return rc;
 }
 
 /* --- check --- */

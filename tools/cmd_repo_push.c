@@ -38,6 +38,12 @@ static void note_losses(const struct cli *cli, const json_t *s)
 			    output_count(pieces, api_int(s, "sent_again"), "piece"));
 }
 
+static void note_config(const struct cli *cli, const json_t *result)
+{
+	if (*api_str(result, "notice"))
+		output_note(cli, "%s", api_str(result, "notice"));
+}
+
 /* The snapshots of all volumes: the newest of each, or all of them. */
 static int all_snapshots(struct cli *cli, bool each, json_t *list, struct err *err)
 {
@@ -112,6 +118,7 @@ static int push_run(struct cli *cli, const struct args *args, struct err *err)
 			print_done(cli, s, "sent");
 		note_losses(cli, s);
 	}
+	note_config(cli, result);
 	return 0;
 }
 
@@ -145,6 +152,7 @@ static int pull_run(struct cli *cli, const struct args *args, struct err *err)
 		output_json(result);
 	else if (!(cli->flags & CLI_QUIET))
 		print_done(cli, result, "received");
+	note_config(cli, result);
 	return 0;
 }
 

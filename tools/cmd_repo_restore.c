@@ -35,6 +35,7 @@ static int restore_run(struct cli *cli, const struct args *args, struct err *err
 		rc = repo_access_get(cli, args, args->words[0], &a, err);
 	if (rc == 0)
 		rc = repo_access_open(&a, &r, err);
+	repo_access_note(cli, r);
 	w.r = r;
 	if (rc == 0)
 		rc = repo_work(cli, "Restoring", &w.progress, work, &w, err);

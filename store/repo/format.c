@@ -83,11 +83,12 @@ int repo_config_parse(const void *data, size_t len, struct repo_config *ret)
 	magic = buf_get_raw(&r, 8);
 	if (memcmp(magic, CONFIG_MAGIC, 8) != 0)
 		return -ECORRUPT;
-	if (buf_get_le32(&r) != REPO_FORMAT_VERSION)
-		return -ETOONEW;
+	/* before the version: one that is damaged is not a newer one's */
 	crypt_checksum(data, len - CONFIG_SUM_LEN, sum, sizeof sum);
 	if (memcmp((const uint8_t *)data + len - CONFIG_SUM_LEN, sum, sizeof sum) != 0)
 		return -ECORRUPT;
+	if (buf_get_le32(&r) != REPO_FORMAT_VERSION)
+		return -ETOONEW;
 	flags = buf_get_le32(&r);
 	c.encrypted = flags & CONFIG_ENCRYPTED;
 	if ((flags & ~(uint32_t)CONFIG_ENCRYPTED) || get_raw(&r, c.id, REPO_ID_LEN))

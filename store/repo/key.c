@@ -167,8 +167,7 @@ int key_unlock(struct repo *r, const struct repo_credentials *cred, struct err *
 	return -EKEYREJECTED;
 }
 
-int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17],
-		 struct err *err)
+int key_put(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17], struct err *err)
 {
 	struct repo_slot slot = {.kind = cred->passphrase ? SLOT_PASSPHRASE : SLOT_KEY_FILE};
 	uint8_t key[32];
@@ -206,13 +205,23 @@ int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char
 	return bad && err && !err->code ? err_set(err, -bad, "adding a key: %s", err_name(-bad)) : bad;
 }
 
+int repo_key_add(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17],
+		 struct err *err)
+{
+	int bad = repo_config_mend(r, err);
+
+	return bad ? bad : key_put(r, cred, label, ret_id, err);
+}
+
 int repo_key_remove(struct repo *r, const char *id, struct err *err)
 {
 	AUTO_FREE struct repo_key *keys = NULL;
 	char name[sizeof KEYS_FOLDER + 2 * KEY_ID_BYTES];
 	size_t n, found = 0;
-	int bad = repo_key_list(r, &keys, &n, err);
+	int bad = repo_config_mend(r, err);
 
+	if (!bad)
+		bad = repo_key_list(r, &keys, &n, err);
 	if (bad)
 		return bad;
 	for (size_t i = 0; i < n; i++)

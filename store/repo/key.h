@@ -6,5 +6,7 @@
 
 /* Fills r->master with what one of the slots and these credentials give. */
 int key_unlock(struct repo *r, const struct repo_credentials *cred, struct err *err);
+/* Wraps r->master: repo_key_add, for a repository that is being made, too. */
+int key_put(struct repo *r, const struct repo_credentials *cred, const char *label, char ret_id[17], struct err *err);
 
 #endif

@@ -432,7 +432,9 @@ int repo_push(struct store *s, struct repo *r, const char *volume, const char *s
 	bad = already_there(&p, repo_id, &ret->already);
 	if (bad || ret->already)
 		return bad;
-	bad = source_pin_set(s, &p.view, repo_id, NULL, p.err);
+	bad = repo_config_mend(r, p.err);
+	if (!bad)
+		bad = source_pin_set(s, &p.view, repo_id, NULL, p.err);
 	for (int i = 0; i < ATTEMPTS && !bad && !good; i++)
 		bad = attempt(&p, repo_id, &good);
 	if (!bad && !good)

@@ -154,18 +154,23 @@ static int count_any(void *arg, const char *key, uint64_t size)
 /* -EEXIST when there is a repository, -ENOTEMPTY when there is something else. */
 static int check_unused(struct repo *r, struct err *err)
 {
+	static const char *const keys[] = {REPO_CONFIG_KEY, REPO_CONFIG_COPY_KEY};
 	struct err ignored = {0};
-	struct buf config = {0};
 	size_t n = 0;
-	int bad = backend_get(r->be, "config", 0, SIZE_MAX, &config, &ignored);
+	int bad;
 
-	buf_free(&config);
-	if (!bad)
-		return err_set(err, EEXIST, "there is a repository at %s already", r->be->where);
-	if (bad != -ENOENT) {
-		if (err)
-			*err = ignored;
-		return bad;
+	for (size_t i = 0; i < 2; i++) {
+		struct buf config = {0};
+
+		bad = backend_get(r->be, keys[i], 0, SIZE_MAX, &config, &ignored);
+		buf_free(&config);
+		if (!bad)
+			return err_set(err, EEXIST, "there is a repository at %s already", r->be->where);
+		if (bad != -ENOENT) {
+			if (err)
+				*err = ignored;
+			return bad;
+		}
 	}
 	bad = backend_list(r->be, "packs/", count_any, &n, err);
 	if (!bad && n) {
@@ -200,34 +205,114 @@ int repo_init(const char *url, const struct repo_credentials *cred, bool encrypt
 	memcpy(r->config.master, r->master, REPO_MASTER_LEN);
 	if (!bad)
 		bad = repo_config_encode(&r->config, &config);
-	/* the key first: a repository with a config can be opened */
+	/* the key first: a repository with a config can be opened; without the copy it is one all the same */
 	if (!bad && encrypted)
-		bad = repo_key_add(r, cred, label, id, err);
+		bad = key_put(r, cred, label, id, err);
 	if (!bad)
-		bad = backend_put(r->be, "config", config.data, config.len, err);
+		bad = backend_put(r->be, REPO_CONFIG_KEY, config.data, config.len, err);
+	if (!bad)
+		bad = backend_put(r->be, REPO_CONFIG_COPY_KEY, config.data, config.len, err);
 	buf_free(&config);
 	repo_free(r);
 	return bad && err && !err->code ? err_set(err, -bad, "making the repository: %s", err_name(-bad)) : bad;
 }
 
-static int read_config(struct repo *r, struct err *err)
+int repo_config_get(struct repo *r, const char *key, struct repo_config *ret, struct err *err)
 {
 	struct buf config = {0};
-	int bad = backend_get(r->be, "config", 0, SIZE_MAX, &config, err);
+	int bad = backend_get(r->be, key, 0, SIZE_MAX, &config, err);
 
+	if (!bad) {
+		bad = repo_config_parse(config.data, config.len, ret);
+		if (bad == -ETOONEW)
+			bad = err_set(err, ETOONEW, "the repository %s was made by a newer varve", r->be->where);
+		else if (bad)
+			bad = err_set(err, ECORRUPT, "%s in the repository %s is damaged", key, r->be->where);
+	}
+	if (config.data)
+		crypt_wipe(config.data, config.len);
+	buf_free(&config);
+	return bad;
+}
+
+bool repo_config_same(const struct repo_config *a, const struct repo_config *b)
+{
+	return a->encrypted == b->encrypted && a->created == b->created && !memcmp(a->id, b->id, REPO_ID_LEN) &&
+	       !memcmp(a->master, b->master, REPO_MASTER_LEN);
+}
+
+static int read_config(struct repo *r, struct err *err)
+{
+	struct err why = {0};
+	int bad = repo_config_get(r, REPO_CONFIG_KEY, &r->config, err), copy;
+
+	if (bad != -ENOENT && bad != -ECORRUPT && bad != -EIO)
+		return bad;
+	copy = repo_config_get(r, REPO_CONFIG_COPY_KEY, &r->config, &why);
+	if (!copy) {
+		if (err)
+			*err = (struct err){0};
+		r->config_lost = true;
+		(void)snprintf(r->notice, sizeof r->notice,
+			       "config in the repository %s is %s: its copy %s was read; the next push, or a new key, mends it",
+			       r->be->where, bad == -ENOENT ? "missing" : "damaged", REPO_CONFIG_COPY_KEY);
+		return 0;
+	}
+	if (copy != -ENOENT) {
+		if (err)
+			*err = why;
+		return copy;
+	}
 	if (bad == -ENOENT) {
 		(void)err_set(err, ENOENT, "there is no repository at %s", r->be->where);
 		err_hint(err, "make one with 'varve repo init'");
 	}
-	if (!bad) {
-		bad = repo_config_parse(config.data, config.len, &r->config);
-		if (bad == -ETOONEW)
-			bad = err_set(err, ETOONEW, "the repository %s was made by a newer varve", r->be->where);
-		else if (bad)
-			bad = err_set(err, ECORRUPT, "config in the repository %s is damaged", r->be->where);
-	}
+	return bad;
+}
+
+static int put_config(struct repo *r, const char *key, struct err *err)
+{
+	struct buf config = {0};
+	int bad = repo_config_encode(&r->config, &config);
+
+	bad = bad ? err_set(err, -bad, "%s", err_name(-bad)) : backend_put(r->be, key, config.data, config.len, err);
+	if (config.data)
+		crypt_wipe(config.data, config.len);
 	buf_free(&config);
 	return bad;
+}
+
+int repo_config_mend(struct repo *r, struct err *err)
+{
+	struct repo_config copy = {0};
+	struct err why = {0};
+	int bad, found;
+
+	if (r->config_lost) {
+		bad = put_config(r, REPO_CONFIG_KEY, err);
+		r->config_lost = bad;
+		if (!bad)
+			(void)snprintf(r->notice, sizeof r->notice,
+				       "config in the repository %s was missing or damaged: it was written anew from its copy %s",
+				       r->be->where, REPO_CONFIG_COPY_KEY);
+		return bad;
+	}
+	found = repo_config_get(r, REPO_CONFIG_COPY_KEY, &copy, &why);
+	if (!found && !repo_config_same(&copy, &r->config))
+		(void)snprintf(r->notice, sizeof r->notice, "%s in the repository %s is no copy of its config: one of them is "
+							    "another repository's",
+			       REPO_CONFIG_COPY_KEY, r->be->where);
+	crypt_wipe(&copy, sizeof copy);
+	if (found == -ENOENT || found == -ECORRUPT || found == -EIO) {
+		bad = put_config(r, REPO_CONFIG_COPY_KEY, err);
+		if (!bad && found != -ENOENT)
+			(void)snprintf(r->notice, sizeof r->notice, "%s in the repository %s was damaged: it was written anew",
+				       REPO_CONFIG_COPY_KEY, r->be->where);
+		return bad;
+	}
+	if (found && found != -ETOONEW && err)
+		*err = why;
+	return found == -ETOONEW ? 0 : found;
 }
 
 int repo_open(const char *url, const struct repo_credentials *cred, struct repo **ret, struct err *err)

@@ -40,13 +40,25 @@ struct repo {
 	size_t n_indexes;
 	struct repo_name *quarantines; /* and the quarantine objects */
 	size_t n_quarantines;
+	bool config_lost;          /* the config was read from its copy */
+	char notice[ERR_TEXT_MAX]; /* what is wrong with one of both, or was and has been mended; "": nothing */
 };
+
+#define REPO_CONFIG_KEY "config"
+#define REPO_CONFIG_COPY_KEY "config2" /* the same bytes once more */
 
 /* Makes a repository with one key. encrypted false: no key, see crypt.h. -EEXIST when there is one. */
 int repo_init(const char *url, const struct repo_credentials *cred, bool encrypted, const char *label, struct err *err);
-/* Reads config and keys. A wrong passphrase is -EKEYREJECTED and one clear line. */
+/* Reads config (where it is missing or damaged, its copy: `notice` says so) and keys. A wrong passphrase is -EKEYREJECTED
+ * and one clear line. */
 int repo_open(const char *url, const struct repo_credentials *cred, struct repo **ret, struct err *err);
 void repo_free(struct repo *r);
+/* Of the config and its copy writes the one that is missing or damaged; `notice` says so, unless it is a copy that there
+ * was none of. One that differs is left alone. Pushes and changes of keys call it. */
+int repo_config_mend(struct repo *r, struct err *err);
+/* 0, -ENOENT, -ECORRUPT, -ETOONEW or why it cannot be read. */
+int repo_config_get(struct repo *r, const char *key, struct repo_config *ret, struct err *err);
+bool repo_config_same(const struct repo_config *a, const struct repo_config *b);
 /* "32 hex digits" of the repository's id. */
 void repo_id_hex(const struct repo *r, char out[2 * REPO_ID_LEN + 1]);
 

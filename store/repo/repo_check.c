@@ -81,10 +81,39 @@ static int check_keys(struct check *c)
 	return bad == -ECORRUPT ? survey_find(&c->survey, ECORRUPT, c->err, "%s: it opens nothing", c->err->text) : bad;
 }
 
+static int check_config(struct check *c)
+{
+	struct repo_config config = {0}, copy = {0};
+	int bad = repo_config_get(c->r, REPO_CONFIG_KEY, &config, c->err), copy_bad = 0;
+	bool lost = bad == -ENOENT || bad == -ECORRUPT;
+
+	if (lost)
+		bad = survey_find(&c->survey, ECORRUPT, c->err,
+				  "%s is %s: its copy %s opens the repository, and the next push, a new key or --repair mends it",
+				  REPO_CONFIG_KEY, bad == -ENOENT ? "missing" : "damaged", REPO_CONFIG_COPY_KEY);
+	if (!bad)
+		copy_bad = repo_config_get(c->r, REPO_CONFIG_COPY_KEY, &copy, c->err);
+	if (copy_bad == -ENOENT || copy_bad == -ECORRUPT)
+		bad = survey_find(&c->survey, ECORRUPT, c->err,
+				  "%s, the copy of %s, is %s: the next push, a new key or --repair writes it", REPO_CONFIG_COPY_KEY,
+				  REPO_CONFIG_KEY, copy_bad == -ENOENT ? "missing" : "damaged");
+	else if (copy_bad == -ETOONEW || (!bad && !copy_bad && !lost && !repo_config_same(&config, &copy)))
+		bad = survey_find(&c->survey, ECORRUPT, c->err, "%s is no copy of %s: one of them is another repository's",
+				  REPO_CONFIG_COPY_KEY, REPO_CONFIG_KEY);
+	else if (!bad)
+		bad = copy_bad;
+	crypt_wipe(&config, sizeof config);
+	crypt_wipe(&copy, sizeof copy);
+	return bad;
+}
+
 static int check_small(struct check *c)
 {
 	static const enum repo_type types[] = {REPO_INDEX, REPO_SNAPSHOT, REPO_QUARANTINE};
-	int bad = c->r->config.encrypted ? check_keys(c) : 0;
+	int bad = check_config(c);
+
+	if (!bad && c->r->config.encrypted)
+		bad = check_keys(c);
 
 	for (size_t t = 0; t < sizeof types / sizeof *types && !bad; t++) {
 		AUTO_FREE struct repo_name *names = NULL;
@@ -342,6 +371,8 @@ int repo_check(struct repo *r, unsigned flags, void (*finding)(void *arg, const 
 		bad = each_snapshot(&c, say_affected);
 	if (!bad)
 		count_unused(&c);
+	if (!bad && (flags & REPO_CHECK_REPAIR))
+		bad = repo_config_mend(r, c.err);
 	if (!bad && (flags & REPO_CHECK_REPAIR) && c.n_damaged)
 		bad = repair_run(r, c.damaged, c.n_damaged, finding, arg, &ret->set_aside, c.err);
 	ret->nodes = c.survey.nodes;

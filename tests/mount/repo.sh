@@ -144,5 +144,16 @@ expect_eq 'a push says so in one line' "$(grep -c '1 pack of the repository is m
 expect 'the repository is whole' env -u VARVE_PASSPHRASE "$VARVE" repo check --data "$WORK/clear"
 expect 'and so is the older snapshot' env -u VARVE_PASSPHRASE "$VARVE" restore "$WORK/clear" "$snapshot" "$lost" "$WORK/again"
 expect 'which is what it was' cmp "$MNT/v/.snapshots/${snapshot#*@}/$lost" "$WORK/again"
+
+# Without its config: the copy opens it, a line says so, and a push puts it back.
+mv "$WORK/clear/config" "$WORK/config"
+says_note() { env -u VARVE_PASSPHRASE "$VARVE" repo ls "$WORK/clear" 2>&1 >/dev/null | grep -c 'config.* is missing: its copy config2 was read'; }
+expect_eq 'without its config' "$(says_note)" 1
+expect_fail 'a check says so' env -u VARVE_PASSPHRASE "$VARVE" repo check "$WORK/clear"
+"$VARVE" snapshot create v@six >/dev/null
+expect 'a push' env -u VARVE_PASSPHRASE "$VARVE" push v@six "$WORK/clear"
+expect 'puts it back' cmp "$WORK/config" "$WORK/clear/config"
+expect_eq 'nothing is said any more' "$(says_note)" 0
+expect 'and it is clean' env -u VARVE_PASSPHRASE "$VARVE" repo check "$WORK/clear"
 harness_stop
 finish
