@@ -27,6 +27,7 @@ struct pull {
 	struct sink *sink;
 	bool has_base;
 	struct source_view base;
+	struct draft hold; /* of the base, when has_base: a push may move the pin */
 	struct manifest_ref base_manifest;
 	struct pull_row *rows;
 	size_t n, cap;
@@ -223,8 +224,14 @@ static int find_base(struct pull *p, const char *volume)
 	source_store_id(p->s, own);
 	/* what this store pushed itself it has under the manifest's own numbers, which no pull continues */
 	if (!bad && !memcmp(snap.store, p->entry.s.store, sizeof own) && memcmp(snap.store, own, sizeof own) != 0) {
+		struct err why = {0};
+
+		bad = source_hold(p->s, &p->base, 1, &p->hold, &why);
 		p->base_manifest = (struct manifest_ref){snap.level, snap.root};
-		p->has_base = true;
+		p->has_base = !bad;
+		if (bad && bad != -ENOENT)
+			*p->err = why;
+		bad = bad == -ENOENT ? 0 : bad;
 	}
 	return bad;
 }
@@ -286,11 +293,11 @@ int repo_pull(struct store *s, struct repo *r, const char *volume, const char *s
 	if (!bad)
 		bad = repo_snapshot_find(r, volume, snapshot, &p.entry, p.err);
 	if (!bad)
+		bad = find_base(&p, target);
+	if (!bad)
 		bad = repo_load_index_to_read(r, p.err);
 	if (!bad && blob_in_new(r, progress, &p.in))
 		bad = -ENOMEM;
-	if (!bad)
-		bad = find_base(&p, target);
 	if (!bad) {
 		atomic_store(&progress->bytes_total, (uint64_t)p.entry.s.bytes);
 		bad = fill(&p, target);
@@ -301,6 +308,8 @@ int repo_pull(struct store *s, struct repo *r, const char *volume, const char *s
 	blob_in_free(p.in);
 	free(p.rows);
 	buf_free(&p.bytes);
+	if (p.has_base)
+		draft_drop(s, &p.hold);
 	ret->incremental = p.has_base;
 	repo_id_hex(r, repo_id);
 	if (!bad)

@@ -31,7 +31,9 @@ struct push {
 	struct manifest_ref manifest;
 	bool has_base;
 	struct push_base base;
-	struct repo_name base_id;
+	struct repo_name base_id, pinned_before; /* the latter of what was pinned at the beginning; zeros: nothing */
+	struct draft view_hold, base_hold;
+	bool holds_base;
 	struct blob_losses losses; /* of the repository, before */
 	struct repo_entry there;   /* the snapshot, when the repository has it and it is to be sent again; else zeros */
 	struct err *err;
@@ -44,6 +46,9 @@ static void push_end(struct push *p)
 	blob_in_free(p->in);
 	pack_out_free(p->out);
 	push_rows_free(&p->rows);
+	if (p->holds_base)
+		draft_drop(p->s, &p->base_hold);
+	p->holds_base = false;
 	p->writer = NULL;
 	p->sender = NULL;
 	p->in = NULL;
@@ -216,7 +221,7 @@ static int write_index(struct push *p)
 }
 
 /* The pinned snapshot, if the repository still has it. */
-static int find_base(struct push *p, const char *repo_id)
+static int find_pinned(struct push *p, const char *repo_id)
 {
 	struct repo_snapshot snap;
 	uint8_t id[16];
@@ -238,6 +243,27 @@ static int find_base(struct push *p, const char *repo_id)
 	/* a pulled snapshot's inodes have other numbers than in the manifest */
 	p->has_base = p->base.own;
 	return 0;
+}
+
+/* Another push of the volume may end meanwhile and move the pin: what is built upon is held besides. */
+static int find_base(struct push *p, const char *repo_id)
+{
+	int bad = 0, held = -ENOENT;
+
+	for (int i = 0; i < ATTEMPTS && !bad && held == -ENOENT; i++) {
+		struct err why = {0};
+
+		bad = find_pinned(p, repo_id);
+		if (bad || !p->has_base)
+			return bad;
+		held = source_hold(p->s, &p->base.view, 1, &p->base_hold, &why);
+		if (held && held != -ENOENT) {
+			*p->err = why;
+			bad = held;
+		}
+	}
+	p->holds_base = p->has_base = !held;
+	return bad;
 }
 
 /* --- what the repository has lost --- */
@@ -334,12 +360,13 @@ static int finish_snapshot(struct push *p)
 
 static int attempt(struct push *p, const char *repo_id, bool *ret_good)
 {
-	int bad = repo_load_index(p->r, REPO_INDEX_ADOPT, p->err);
+	/* before the index, which then has what it is made of */
+	int bad = find_base(p, repo_id);
 
 	if (!bad)
-		bad = push_begin(p);
+		bad = repo_load_index(p->r, REPO_INDEX_ADOPT, p->err);
 	if (!bad)
-		bad = find_base(p, repo_id);
+		bad = push_begin(p);
 	if (!bad)
 		bad = look_at_losses(p);
 	if (!bad)
@@ -372,9 +399,9 @@ static int look_at_there(struct push *p, const struct repo_entry *e, bool own, b
 		bad = is_whole(p, e, &whole);
 	if (bad)
 		return bad;
-	if (whole)
+	if (whole && (own || !*ret))
 		p->result->id = e->id;
-	else if (own)
+	if (!whole && own)
 		p->there = *e;
 	*ret |= whole;
 	return 0;
@@ -384,21 +411,20 @@ static int look_at_there(struct push *p, const struct repo_entry *e, bool own, b
 static int already_there(struct push *p, const char *repo_id, bool *ret)
 {
 	AUTO_FREE struct repo_entry *list = NULL;
-	struct source_view ignored;
-	struct repo_name pinned;
+	struct source_view at = {0};
 	uint8_t id[16];
 	bool pin, own = false;
 	size_t n, damaged;
 	int bad = repo_snapshot_list_sound(p->r, &list, &n, &damaged, p->err);
 
 	*ret = false;
-	pin = !bad && source_pin_find(p->s, p->view.name, repo_id, &ignored, &pinned) != 0;
+	pin = source_pin_find(p->s, p->view.name, repo_id, &at, &p->pinned_before) != 0;
 	for (size_t i = 0, found = 0; i < n && !bad && !pin; i++) {
-		found += !memcmp(list[i].id.b, pinned.b, REPO_NAME_LEN);
+		found += !memcmp(list[i].id.b, p->pinned_before.b, REPO_NAME_LEN);
 		pin = i + 1 == n && !found;
 	}
-	/* a push of it was killed when all was written but the pin */
-	pin |= source_pin_running(p->s, &p->view, repo_id);
+	/* or a push of it was killed when all was written but the pin */
+	pin |= at.epoch < p->view.epoch;
 	source_store_id(p->s, id);
 	for (size_t i = 0; i < n && !bad; i++) {
 		bool mine = !memcmp(list[i].s.store, id, sizeof id);
@@ -416,35 +442,52 @@ static int already_there(struct push *p, const char *repo_id, bool *ret)
 	return bad || !*ret || !pin || !own ? bad : source_pin_set(p->s, &p->view, repo_id, &p->result->id, p->err);
 }
 
+/* What the next push begins from; unless one of a later snapshot has come to its end meanwhile. */
+static int move_pin(struct push *p, const char *repo_id)
+{
+	struct source_view at;
+	struct repo_name id;
+
+	if (!source_pin_find(p->s, p->view.name, repo_id, &at, &id) && memcmp(id.b, p->pinned_before.b, REPO_NAME_LEN) != 0 &&
+	    at.epoch > p->view.epoch)
+		return 0;
+	return source_pin_set(p->s, &p->view, repo_id, &p->result->id, p->err);
+}
+
+static int push_held(struct push *p, const char *repo_id)
+{
+	bool good = false;
+	int bad = already_there(p, repo_id, &p->result->already);
+
+	if (bad || p->result->already)
+		return bad;
+	bad = repo_config_mend(p->r, p->err);
+	for (int i = 0; i < ATTEMPTS && !bad && !good; i++)
+		bad = attempt(p, repo_id, &good);
+	if (!bad && !good)
+		bad = err_set(p->err, EAGAIN,
+			      "prunes of the repository %s kept taking away what this push relied on: try again",
+			      p->r->be->where);
+	return bad ? bad : move_pin(p, repo_id);
+}
+
 int repo_push(struct store *s, struct repo *r, const char *volume, const char *snapshot, struct repo_progress *progress,
 	      struct push_result *ret, struct err *err)
 {
 	struct err local = {0};
 	struct push p = {.s = s, .r = r, .progress = progress, .result = ret, .err = err ? err : &local};
 	char repo_id[2 * REPO_ID_LEN + 1];
-	bool good = false;
 	int bad = source_find(s, volume, snapshot, &p.view, p.err);
 
+	if (!bad)
+		bad = source_hold(s, &p.view, 1, &p.view_hold, p.err);
 	if (bad)
 		return bad;
 	*ret = (struct push_result){0};
 	repo_id_hex(r, repo_id);
-	bad = already_there(&p, repo_id, &ret->already);
-	if (bad || ret->already)
-		return bad;
-	bad = repo_config_mend(r, p.err);
-	if (!bad)
-		bad = source_pin_set(s, &p.view, repo_id, NULL, p.err);
-	for (int i = 0; i < ATTEMPTS && !bad && !good; i++)
-		bad = attempt(&p, repo_id, &good);
-	if (!bad && !good)
-		bad = err_set(p.err, EAGAIN,
-			      "prunes of the repository %s kept taking away what this push relied on: try again",
-			      r->be->where);
-	if (!bad)
-		return source_pin_set(s, &p.view, repo_id, &ret->id, p.err);
-	(void)source_pin_clear(s, &p.view, repo_id, NULL);
+	bad = push_held(&p, repo_id);
+	draft_drop(s, &p.view_hold);
 	if (bad == -ECORRUPT && !*p.err->hint)
 		err_hint(p.err, "'varve repo check --repair' takes what is damaged out of use; the next push sends it again");
-	return p.err->code ? bad : err_set(p.err, -bad, "pushing '%s@%s': %s", volume, snapshot, err_name(-bad));
+	return !bad || p.err->code ? bad : err_set(p.err, -bad, "pushing '%s@%s': %s", volume, snapshot, err_name(-bad));
 }

@@ -60,6 +60,7 @@ int source_find(struct store *s, const char *volume, const char *snapshot, struc
 
 /* --- pins --- */
 
+/* The name of a pin that pushes of earlier versions had while they ran: one that was killed has left it. */
 #define PIN_RUNNING "running"
 
 /* "@REPO.ID" */
@@ -67,21 +68,19 @@ static void pin_name(const char *repo_id, const struct repo_name *id, char out[V
 {
 	char hex[REPO_HEX_LEN];
 
-	if (id)
-		repo_name_hex(id, hex);
-	(void)snprintf(out, VOLUME_NAME_MAX + 1, "@%s.%s", repo_id, id ? hex : PIN_RUNNING);
+	repo_name_hex(id, hex);
+	(void)snprintf(out, VOLUME_NAME_MAX + 1, "@%s.%s", repo_id, hex);
 }
 
 /* The next pin for the repository among a volume's snapshots; >0 when there is none. */
-static int next_pin(struct meta *m, int64_t volume, const char *repo_id, bool running, struct snapshot_row *snap)
+static int next_pin(struct meta *m, int64_t volume, const char *repo_id, struct snapshot_row *snap)
 {
 	char prefix[VOLUME_NAME_MAX + 1];
 	int r;
 
 	(void)snprintf(prefix, sizeof prefix, "@%s.", repo_id);
 	while (!(r = snapshot_next_any(m, volume, snap->created, snap->id, snap)))
-		if (!strncmp(snap->name, prefix, strlen(prefix)) &&
-		    running == !strcmp(snap->name + strlen(prefix), PIN_RUNNING))
+		if (!strncmp(snap->name, prefix, strlen(prefix)))
 			return 0;
 	return r;
 }
@@ -97,7 +96,9 @@ int source_pin_find(struct store *s, const char *volume, const char *repo_id, st
 	r = volume_by_name(s->meta, volume, &vol);
 	if (r)
 		return r;
-	r = next_pin(s->meta, vol.id, repo_id, false, &snap);
+	do
+		r = next_pin(s->meta, vol.id, repo_id, &snap);
+	while (!r && !strcmp(strchr(snap.name, '.') + 1, PIN_RUNNING));
 	if (!r && !repo_name_parse(strchr(snap.name, '.') + 1, ret_id))
 		r = -ECORRUPT;
 	if (!r)
@@ -106,21 +107,12 @@ int source_pin_find(struct store *s, const char *volume, const char *repo_id, st
 	return r > 0 ? -ENOENT : r;
 }
 
-bool source_pin_running(struct store *s, const struct source_view *v, const char *repo_id)
-{
-	struct snapshot_row snap = {0};
-
-	LOCK_SCOPE(&s->lock);
-	return !next_pin(s->meta, v->volume, repo_id, true, &snap) && snap.branch == v->branch &&
-	       snap.epoch == v->epoch;
-}
-
-static int drop_pins(struct tx *tx, int64_t volume, const char *repo_id, bool running, int64_t but)
+static int drop_pins(struct tx *tx, int64_t volume, const char *repo_id, int64_t but)
 {
 	struct snapshot_row snap = {0}, gone;
 	int r;
 
-	while (!(r = next_pin(tx->s->meta, volume, repo_id, running, &snap))) {
+	while (!(r = next_pin(tx->s->meta, volume, repo_id, &snap))) {
 		gone = snap;
 		r = gone.id == but ? 0 : snapshot_drop(tx, &gone);
 		if (r)
@@ -143,46 +135,34 @@ static int set_pin(struct tx *tx, const struct source_view *v, const char *repo_
 					    .root_ino = v->root_ino,
 				    },
 			    old;
-	int r;
+	struct volume_row vol;
+	int r = volume_by_id(tx->s->meta, v->volume, &vol);
 
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	volume_row_free(&vol);
 	pin_name(repo_id, id, pin.name);
 	r = snapshot_by_name(tx->s->meta, v->volume, pin.name, &old);
 	if (!r)
 		r = snapshot_drop(tx, &old);
 	if (!r || r == -ENOENT)
 		r = snapshot_put(tx->s->meta, &pin);
-	if (!r && id)
-		r = drop_pins(tx, v->volume, repo_id, false, pin.id);
-	if (!r && id)
-		r = drop_pins(tx, v->volume, repo_id, true, 0);
-	return r;
-}
-
-/* One change of pins, as a durable transaction. */
-static int change_pins(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id,
-		       bool set, struct err *err)
-{
-	struct tx tx;
-	int r = tx_begin(s, NULL, 0, 0, &tx);
-
-	if (!r)
-		r = tx_end(&tx, set ? set_pin(&tx, v, repo_id, id) : drop_pins(&tx, v->volume, repo_id, true, 0));
-	if (!r)
-		r = file_sync_meta(s);
-	if (!r)
-		maintain_kick(s);
-	return r ? err_set(err, -r, "pinning '%s@%s': %s", v->name, v->snapshot, err_name(-r)) : 0;
+	return r ? r : drop_pins(tx, v->volume, repo_id, pin.id);
 }
 
 int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id,
 		   struct err *err)
 {
-	return change_pins(s, v, repo_id, id, true, err);
-}
+	struct tx tx;
+	int r = tx_begin(s, NULL, 0, 0, &tx);
 
-int source_pin_clear(struct store *s, const struct source_view *v, const char *repo_id, struct err *err)
-{
-	return change_pins(s, v, repo_id, NULL, false, err);
+	if (!r)
+		r = tx_end(&tx, set_pin(&tx, v, repo_id, id));
+	if (!r)
+		r = file_sync_meta(s);
+	if (!r)
+		maintain_kick(s);
+	return r ? err_set(err, -r, "pinning '%s@%s': %s", v->name, v->snapshot, err_name(-r)) : 0;
 }
 
 /* --- holding views for as long as they are read --- */

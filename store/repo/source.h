@@ -29,16 +29,11 @@ int source_find(struct store *s, const char *volume, const char *snapshot, struc
 /* The view that is pinned for the repository, and what it became there; -ENOENT. */
 int source_pin_find(struct store *s, const char *volume, const char *repo_id, struct source_view *ret,
 		    struct repo_name *ret_id);
-/* Pins the view in place of what was pinned of that volume; id NULL: for as long as a push runs, beside what is pinned.
- * Durable. */
+/* Pins the view in place of what was pinned of that volume. Durable. Nothing when the volume is gone. */
 int source_pin_set(struct store *s, const struct source_view *v, const char *repo_id, const struct repo_name *id,
 		   struct err *err);
-/* Whether that view is pinned by a push that runs, or was killed. */
-bool source_pin_running(struct store *s, const struct source_view *v, const char *repo_id);
-/* Takes the pin of a push that runs away. */
-int source_pin_clear(struct store *s, const struct source_view *v, const char *repo_id, struct err *err);
 
-/* Keeps snapshots of one volume for as long as they are read, whatever happens to their names: until draft_drop, or until
+/* Keeps snapshots of one volume, or what is pinned of it, for as long as they are read, whatever happens to their names: until draft_drop, or until
  * the store is opened again. -ENOENT when one is gone by now. */
 int source_hold(struct store *s, const struct source_view *views, size_t n, struct draft *ret, struct err *err);
 

@@ -1,0 +1,321 @@
+/* What a push and a pull read stays for as long as they run, whatever other pushes and pulls of the volume come to their
+ * end meanwhile, and whatever snapshots are removed: a second piece of work runs in the middle of the first. */
+#include "tests/unit/repo/repo_fixture.h"
+
+#include "store/maint/check.h"
+#include "store/repo/source.h"
+#include "store/volume/volume_internal.h"
+#include "tests/unit/repo/fault_backend.h"
+
+/* --- a back end that does something else before one request --- */
+
+struct between {
+	struct backend b;
+	struct backend *real;
+	unsigned at; /* before which request; 0: none */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static struct backend *step(struct backend *b)
+{
+	struct between *t = (struct between *)b;
+
+	if (t->at && !--t->at)
+		t->fn(t->arg);
+	return t->real;
+}
+
+static int between_get(struct backend *b, const char *key, uint64_t off, size_t len, struct buf *ret, struct err *err)
+{
+	return backend_get(step(b), key, off, len, ret, err);
+}
+
+static int between_put(struct backend *b, const char *key, const void *data, size_t len, struct err *err)
+{
+	return backend_put(step(b), key, data, len, err);
+}
+
+static int between_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size),
+			void *arg, struct err *err)
+{
+	return backend_list(step(b), prefix, fn, arg, err);
+}
+
+static int between_remove(struct backend *b, const char *key, struct err *err)
+{
+	return backend_remove(step(b), key, err);
+}
+
+static void between_free(struct backend *b)
+{
+	backend_free(((struct between *)b)->real);
+	free(b);
+}
+
+static struct between *between_install(struct repo *r, unsigned at, void (*fn)(void *arg), void *arg)
+{
+	static const struct backend_ops ops = {between_get, between_put, between_list, between_remove, between_free};
+	struct between *t = calloc(1, sizeof *t);
+
+	assert_non_null(t);
+	*t = (struct between){{&ops, strdup(r->be->where), false}, r->be, at, fn, arg};
+	r->be = &t->b;
+	return t;
+}
+
+/* --- the scene --- */
+
+struct scene {
+	struct repo_fixture *f;
+	struct repo_fixture other; /* a second repository, of the same store */
+	bool elsewhere;		   /* the second push goes there */
+	bool pull;		   /* a pull, not a push */
+	bool ran;
+};
+
+static void finding(void *arg, const char *line)
+{
+	(void)arg;
+	print_message("%s\n", line);
+}
+
+static void store_clean(struct store *s)
+{
+	struct check_result result = {0};
+	struct err err = {0};
+
+	if (check_store(s, 0, finding, NULL, &result, &err))
+		fail_msg("check_store: %s", err.text);
+	assert_int_equal(result.errors, 0);
+}
+
+static void edit_and_snapshot(struct repo_fixture *f, struct tree_rng *r, const char *name)
+{
+	static uint32_t n;
+
+	for (int i = 0; i < 8; i++)
+		tree_edit(f->a->s, r, f->a->vol.root_node);
+	/* something that is in no other */
+	(void)ns_unlink(f->a->s, &fixture_op, f->a->vol.root_node, "own");
+	(void)fixture_file(f->a, f->a->vol.root_node, "own", ++n, 20000);
+	fixture_snapshot(f->a->s, "v", name);
+}
+
+static void remove_snapshot(struct store *s, const char *name)
+{
+	struct err err = {0};
+
+	if (snapshot_remove(s, "v", name, &err))
+		fail_msg("snapshot_remove: %s", err.text);
+}
+
+/* Another push of the volume, or a pull into it; then all that the first one reads loses its name. */
+static void meanwhile(void *arg)
+{
+	struct scene *sc = arg;
+	struct repo_fixture *f = sc->f;
+
+	sc->ran = true;
+	if (sc->pull)
+		(void)fixture_pull(f, f->a->s, "v", "s0", NULL);
+	else
+		(void)fixture_push(sc->elsewhere ? &sc->other : f, f->a->s, "v", "s4");
+	remove_snapshot(f->a->s, "s2");
+	fixture_maintain(f->a);
+}
+
+static unsigned pins(struct store *s)
+{
+	struct snapshot_row snap = {0};
+	struct volume_row vol;
+	unsigned n = 0;
+
+	(void)pthread_mutex_lock(&s->lock);
+	assert_int_equal(volume_by_name(s->meta, "v", &vol), 0);
+	while (!snapshot_next_any(s->meta, vol.id, snap.created, snap.id, &snap))
+		n += *snap.name == '@';
+	volume_row_free(&vol);
+	(void)pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static void pull_as(struct repo_fixture *f, const char *snapshot, const char *name)
+{
+	(void)fixture_pull(f, f->b->s, "v", snapshot, name);
+}
+
+static void gone(struct store *s, const char *volume)
+{
+	struct err err = {0};
+
+	if (volume_remove(s, volume, VOLUME_REMOVE_PURGE, &err))
+		fail_msg("volume_remove: %s", err.text);
+}
+
+/* A push of s2, upon s1, with the other work before its request `at`. False: there are not so many. */
+static bool one_push(struct scene *sc, struct tree_rng *r, unsigned at)
+{
+	struct repo_fixture *f = sc->f;
+	struct repo_progress progress = {0};
+	struct push_result result;
+	struct repo *repo;
+	struct err err = {0};
+	bool ran;
+
+	edit_and_snapshot(f, r, "s0");
+	(void)fixture_push(f, f->a->s, "v", "s0");
+	edit_and_snapshot(f, r, "s1");
+	(void)fixture_push(f, f->a->s, "v", "s1");
+	remove_snapshot(f->a->s, "s0");
+	remove_snapshot(f->a->s, "s1");
+	edit_and_snapshot(f, r, "s2");
+	edit_and_snapshot(f, r, "s3");
+	edit_and_snapshot(f, r, "s4");
+	(void)fixture_push(&sc->other, f->a->s, "v", "s2"); /* what it is */
+	(void)fixture_push(&sc->other, f->a->s, "v", "s3"); /* which is pinned then */
+	sc->ran = false;
+	repo = fixture_repo(f);
+	(void)between_install(repo, at, meanwhile, sc);
+	if (repo_push(f->a->s, repo, "v", "s2", &progress, &result, &err))
+		fail_msg("request %u: repo_push: %s", at, err.text);
+	repo_free(repo);
+	pull_as(f, "s2", "got");
+	pull_as(&sc->other, "s2", "want");
+	tree_same(f->b->s, tree_root(f->b->s, "want", "s2"), f->b->s, tree_root(f->b->s, "got", "s2"));
+	gone(f->b->s, "got");
+	gone(f->b->s, "want");
+	ran = sc->ran;
+	if (!ran)
+		meanwhile(sc);
+	assert_int_equal(pins(f->a->s), 2); /* one for each repository */
+	fixture_maintain(f->a);
+	fixture_maintain(f->b);
+	store_clean(f->a->s);
+	return ran;
+}
+
+/* As it was made: so that the number of requests does not grow. */
+static void empty(struct repo_fixture *f)
+{
+	struct repo *r = fixture_repo(f);
+	struct image_keys keys = image_list(r->be);
+
+	for (size_t i = 0; i < keys.n; i++)
+		if (strncmp(keys.v[i], "keys/", 5) != 0)
+			assert_int_equal(backend_remove(r->be, keys.v[i], NULL), 0);
+	free(keys.v);
+	repo_free(r);
+}
+
+static void every_request(struct repo_fixture *f, bool pull, bool elsewhere, unsigned stride)
+{
+	struct scene sc = {.f = f, .other = *f, .elsewhere = elsewhere, .pull = pull};
+	struct tree_rng r = {61};
+	struct err err = {0};
+	bool more = true;
+
+	(void)snprintf(sc.other.url, sizeof sc.other.url, "%.400s/other", f->url);
+	if (repo_init(sc.other.url, &sc.other.cred, true, "x", &err))
+		fail_msg("repo_init: %s", err.text);
+	for (unsigned at = 1; more; at += stride) {
+		more = one_push(&sc, &r, at);
+		remove_snapshot(f->a->s, "s3");
+		remove_snapshot(f->a->s, "s4");
+		if (pull)
+			remove_snapshot(f->a->s, "s0");
+		empty(f);
+		empty(&sc.other);
+	}
+}
+
+static void test_two_pushes(void **state)
+{
+	every_request(*state, false, false, 3);
+}
+
+static void test_to_two_repositories(void **state)
+{
+	every_request(*state, false, true, 8);
+}
+
+static void test_push_and_pull(void **state)
+{
+	every_request(*state, true, false, 4);
+}
+
+/* The one that ends last is of the older snapshot: the next push begins from the newer. */
+static void push_s3(void *arg)
+{
+	struct repo_fixture *f = arg;
+
+	(void)fixture_push(f, f->a->s, "v", "s3");
+}
+
+static void test_the_newest_stays_pinned(void **state)
+{
+	struct repo_fixture *f = *state;
+	struct tree_rng r = {62};
+	struct repo_progress progress = {0};
+	struct push_result result;
+	struct source_view pinned;
+	struct repo_name id;
+	struct repo *repo;
+	struct err err = {0};
+	char repo_id[2 * REPO_ID_LEN + 1];
+
+	edit_and_snapshot(f, &r, "s2");
+	edit_and_snapshot(f, &r, "s3");
+	repo = fixture_repo(f);
+	repo_id_hex(repo, repo_id);
+	(void)between_install(repo, 6, push_s3, f);
+	if (repo_push(f->a->s, repo, "v", "s2", &progress, &result, &err))
+		fail_msg("repo_push: %s", err.text);
+	repo_free(repo);
+	assert_int_equal(source_pin_find(f->a->s, "v", repo_id, &pinned, &id), 0);
+	assert_memory_not_equal(id.b, result.id.b, REPO_NAME_LEN);
+	assert_int_equal(pins(f->a->s), 1);
+}
+
+static void purge(void *arg)
+{
+	struct repo_fixture *f = arg;
+
+	gone(f->a->s, "v");
+	fixture_maintain(f->a);
+}
+
+static void test_the_volume_goes(void **state)
+{
+	struct repo_fixture *f = *state;
+	struct tree_rng r = {63};
+	struct repo_progress progress = {0};
+	struct push_result result;
+	struct repo *repo;
+	struct err err = {0};
+
+	edit_and_snapshot(f, &r, "s1");
+	repo = fixture_repo(f);
+	(void)between_install(repo, 6, purge, f);
+	if (repo_push(f->a->s, repo, "v", "s1", &progress, &result, &err))
+		fail_msg("repo_push: %s", err.text);
+	repo_free(repo);
+	pull_as(f, "s1", "got");
+	fixture_maintain(f->a);
+	store_clean(f->a->s);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, repo_fixture_setup, repo_fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_two_pushes),
+		TEST(test_to_two_repositories),
+		TEST(test_push_and_pull),
+		TEST(test_the_newest_stays_pinned),
+		TEST(test_the_volume_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
