@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "store/base/buf.h"
@@ -26,6 +27,7 @@ struct api {
 	unsigned first_s, most_s; /* see api_say_waiting, api_within */
 	void (*say)(void *arg, unsigned waited_s);
 	void *say_arg;
+	curl_socket_t fd; /* of the connection */
 };
 
 int api_new(const char *socket, struct api **ret, struct err *err)
@@ -39,6 +41,7 @@ int api_new(const char *socket, struct api **ret, struct err *err)
 		return err_set(err, ENOMEM, "out of memory");
 	}
 	api->socket = socket;
+	api->fd = CURL_SOCKET_BAD;
 	*ret = api;
 	return 0;
 }
@@ -165,12 +168,23 @@ static int refuse_answer(const json_t *answer, long status, struct err *err)
 	return api_refuse(answer, err);
 }
 
+static int take_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	struct api *api = arg;
+
+	(void)purpose;
+	api->fd = fd;
+	return CURL_SOCKOPT_OK;
+}
+
 static void prepare(struct api *api, const char *url)
 {
 	CURL *c = api->curl;
 
 	curl_easy_reset(c); /* keeps the connection */
 	(void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, api->socket);
+	(void)curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, take_socket);
+	(void)curl_easy_setopt(c, CURLOPT_SOCKOPTDATA, api);
 	(void)curl_easy_setopt(c, CURLOPT_URL, url);
 	(void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
@@ -306,6 +320,8 @@ struct streaming {
 	struct buf answer; /* of an error, or of an upload */
 	int failed;        /* of put or get */
 	struct wait wait;  /* since something has moved last */
+	bool paused;       /* until the daemon has been heard */
+	bool gone;         /* the daemon is, and has left nothing to be read */
 };
 
 /* Whatever time put or get took was not the daemon's. */
@@ -330,11 +346,18 @@ static size_t stream_receive(char *data, size_t size, size_t n, void *arg)
 static size_t stream_send(char *buf, size_t size, size_t n, void *arg)
 {
 	struct streaming *st = arg;
-	ssize_t len = st->s->get(st->s->arg, buf, size * n);
+	ssize_t len = st->s->get(st->s->arg, buf, size * n, st->api->fd);
+	char byte;
 
 	stream_moved(st);
 	if (len >= 0)
 		return (size_t)len;
+	if (len == -EAGAIN) {
+		/* curl takes an end as one of the answer alone, and would go on sending */
+		st->gone = recv(st->api->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+		st->paused = !st->gone;
+		return st->gone ? CURL_READFUNC_ABORT : CURL_READFUNC_PAUSE;
+	}
 	st->failed = (int)len;
 	return CURL_READFUNC_ABORT;
 }
@@ -355,6 +378,11 @@ static int stream_tick(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl
 	struct streaming *st = arg;
 
 	st->s->tick(st->s->arg);
+	/* the socket is read before it is written to */
+	if (st->paused) {
+		st->paused = false;
+		(void)curl_easy_pause(st->api->curl, CURLPAUSE_CONT);
+	}
 	return wait_tick(&st->wait, a, b, c, d);
 }
 
@@ -389,7 +417,8 @@ static int stream_perform(struct streaming *st, const char *url, struct err *err
 	}
 	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
 	if (rc != CURLE_OK && rc != CURLE_COULDNT_CONNECT) {
-		err_set(err, ECONNABORTED, "varved broke off: %s", curl_easy_strerror(rc));
+		err_set(err, ECONNABORTED, "varved broke off: %s",
+			st->gone ? "it has ended" : curl_easy_strerror(rc));
 		return -ECONNABORTED;
 	}
 	if (rc != CURLE_OK)

@@ -30,7 +30,8 @@ int api_call(struct api *api, const char *method, json_t *body, json_t **ret, st
 struct api_stream {
 	const char *what; /* is moved: "archive" */
 	int (*put)(void *arg, const void *data, size_t len);   /* of an answer; -errno ends it */
-	ssize_t (*get)(void *arg, void *buf, size_t len);      /* of a request; 0 at the end, -errno ends it */
+	/* of a request; 0 at the end, -errno ends it; -EAGAIN: `peer`, the daemon's socket, has something to say first */
+	ssize_t (*get)(void *arg, void *buf, size_t len, int peer);
 	void (*tick)(void *arg);                               /* now and then */
 	void *arg;
 	char *ret_job; /* of FORMAT_MAX: the id of the job that makes the answer; may be NULL */

@@ -66,7 +66,7 @@ static int export_offline(struct transfer *t, struct store *s, const struct name
 static int read_offline(void *arg, void *buf, size_t len, size_t *ret_len)
 {
 	struct transfer *t = arg;
-	ssize_t n = transfer_get(t, buf, len);
+	ssize_t n = transfer_get(t, buf, len, -1);
 
 	transfer_tick(t);
 	if (n < 0)

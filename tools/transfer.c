@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,11 +29,17 @@ int transfer_put(void *transfer, const void *data, size_t len)
 	return 0;
 }
 
-ssize_t transfer_get(void *transfer, void *buf, size_t len)
+ssize_t transfer_get(void *transfer, void *buf, size_t len, int peer)
 {
 	struct transfer *t = transfer;
+	struct pollfd both[] = {{t->fd, POLLIN, 0}, {peer, POLLIN | POLLRDHUP, 0}};
 	ssize_t n;
 
+	do
+		n = poll(both, 2, -1);
+	while (n < 0 && errno == EINTR);
+	if (n > 0 && !both[0].revents)
+		return -EAGAIN;
 	do
 		n = read(t->fd, buf, len);
 	while (n < 0 && errno == EINTR);

@@ -24,9 +24,9 @@ int transfer_output_end(struct transfer *t, const char *what, const char *path_o
 /* The same for a file or standard input. */
 int transfer_input(struct transfer *t, const char *what, const char *path_or_null, const char *usage, struct err *err);
 
-/* For an api_stream whose arg is the transfer. */
+/* For an api_stream whose arg is the transfer. transfer_get also with peer -1: then it waits for the input alone. */
 int transfer_put(void *transfer, const void *data, size_t len);
-ssize_t transfer_get(void *transfer, void *buf, size_t len);
+ssize_t transfer_get(void *transfer, void *buf, size_t len, int peer);
 void transfer_tick(void *transfer);
 
 #endif

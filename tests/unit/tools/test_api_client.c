@@ -1,5 +1,6 @@
 /* A daemon that listens and does not answer: whoever waits says so, and a question with a limit is given up. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -97,10 +98,11 @@ static void no_tick(void *arg)
 	(void)arg;
 }
 
-static ssize_t get_slowly(void *arg, void *buf, size_t len)
+static ssize_t get_slowly(void *arg, void *buf, size_t len, int peer)
 {
 	unsigned *left = arg;
 
+	(void)peer;
 	if (!*left || !len)
 		return 0;
 	(void)sleep(1);
@@ -133,12 +135,48 @@ static void test_stream(void **state)
 	assert_true(f->last_s >= 2);
 }
 
+/* Nothing ever comes to be sent. */
+static ssize_t get_nothing(void *arg, void *buf, size_t len, int peer)
+{
+	struct pollfd p = {peer, POLLIN | POLLRDHUP, 0};
+
+	(void)buf;
+	(void)len;
+	assert_int_equal(poll(&p, 1, -1), 1);
+	++*(unsigned *)arg;
+	return -EAGAIN;
+}
+
+/* The daemon dies while the source stalls. */
+static void test_stalled_source(void **state)
+{
+	struct fixture *f = *state;
+	unsigned asked = 0;
+	const struct api_stream s = {.what = "archive", .get = get_nothing, .tick = no_tick, .arg = &asked};
+	struct err err = {0};
+	json_t *answer = NULL;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd = accept(f->listener, NULL, NULL);
+
+		/* a second is what curl waits for leave to send */
+		(void)sleep(2);
+		(void)close(fd);
+		_exit(0);
+	}
+	assert_int_equal(api_upload(f->api, &s, &answer, &err, "/v1/receive"), -ECONNABORTED);
+	assert_true(asked >= 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_question, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stalled_source, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
