@@ -2,12 +2,9 @@
 
 #include <string.h>
 
-/* No honest path is as long; a circle of directories would be. */
-#define VIEW_PATH_MAX (1 << 20)
-
 static int prepend(struct buf *path, const struct dirent_row *entry)
 {
-	int ret = path->len > VIEW_PATH_MAX ? -ECORRUPT : buf_reserve(path, entry->name_len + 1u);
+	int ret = buf_reserve(path, entry->name_len + 1u);
 
 	if (ret)
 		return ret;
@@ -21,8 +18,10 @@ static int prepend(struct buf *path, const struct dirent_row *entry)
 int view_path(struct meta *m, const struct meta_view *v, uint64_t root, const struct dirent_row *entry, char **ret)
 {
 	struct dirent_row row = *entry;
+	/* A directory on the way; each time the way has doubled it is another. In a damaged store the way may be a circle. */
+	uint64_t passed = entry->parent;
+	size_t steps = 0, until = 1, n;
 	struct buf path = {0};
-	size_t n;
 	int err = buf_add_u8(&path, 0);
 
 	if (!err)
@@ -31,6 +30,12 @@ int view_path(struct meta *m, const struct meta_view *v, uint64_t root, const st
 		err = dirent_by_ino(m, v, row.parent, &row, 1, &n);
 		if (!err && !n)
 			err = -ENOENT;
+		if (!err && row.parent == passed)
+			err = -ECORRUPT;
+		if (++steps == until) {
+			passed = row.parent;
+			until *= 2;
+		}
 		if (!err)
 			err = prepend(&path, &row);
 	}

@@ -12,6 +12,7 @@
 
 #include "store/volume/diff.h"
 #include "store/volume/file_io.h"
+#include "store/volume/store_internal.h"
 
 struct fixture {
 	char dir[64];
@@ -57,7 +58,7 @@ static void snapshot(struct fixture *f, const char *volume, const char *name)
 		fail_msg("snapshot_create: %s", err.text);
 }
 
-static struct volume_info clone(struct fixture *f, const char *from, const char *name)
+static struct volume_info clone_of(struct fixture *f, const char *from, const char *name)
 {
 	struct volume_options none = {0};
 	struct volume_info info;
@@ -263,7 +264,7 @@ static void test_many_links_and_long_paths(void **state)
 static void test_clones(void **state)
 {
 	struct fixture *f = *state;
-	struct volume_info c = clone(f, "a", "c");
+	struct volume_info c = clone_of(f, "a", "c");
 	uint64_t root = f->vol.root_node;
 
 	(void)make(f, root, "ours", S_IFREG | 0644, "ours");
@@ -315,6 +316,44 @@ static void test_errors(void **state)
 	assert_int_equal(calls, 1);
 }
 
+/* The folder "sub" is named in one below it, and nowhere else: no way leads from it to the root. */
+static void make_circle(struct fixture *f)
+{
+	uint64_t sub = node(f, f->vol.root_node, "sub"), in = make(f, sub, "in", S_IFDIR | 0755, "");
+	struct meta *m = f->s->meta;
+	struct volume_row vol;
+	struct dirent_row row;
+	struct meta_view v;
+	struct tx tx;
+
+	assert_int_equal(tx_begin(f->s, NULL, 0, 0, &tx), 0);
+	assert_int_equal(volume_by_name(m, "v", &vol), 0);
+	v = (struct meta_view){branch_get(m, vol.branch), META_HEAD};
+	assert_int_equal(dirent_get(m, &v, vol.root_ino, "sub", 3, &row), 0);
+	assert_int_equal(dirent_delete(m, v.branch, &row), 0);
+	row = (struct dirent_row){
+		.parent = in & ((UINT64_C(1) << NODE_INO_BITS) - 1),
+		.ino = row.ino,
+		.type = row.type,
+		.hash = row.hash,
+		.name = "sub",
+		.name_len = 3,
+	};
+	assert_int_equal(dirent_put(m, v.branch, &row), 0);
+	assert_int_equal(tx_end(&tx, 0), 0);
+	volume_row_free(&vol);
+}
+
+static void test_circle(void **state)
+{
+	struct fixture *f = *state;
+	struct err err = {0};
+
+	write_at(f, node(f, node(f, f->vol.root_node, "sub"), "one"), "changed", 0);
+	make_circle(f);
+	assert_int_equal(diff_views(f->s, "v", "a", "v", "", take, f, &err), -ECORRUPT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +368,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clones, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_circle, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
