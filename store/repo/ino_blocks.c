@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "store/base/array.h"
 #include "store/base/cleanup.h"
 #include "store/meta/xattr.h"
 
@@ -10,27 +11,65 @@
 
 int ino_blocks_map(const struct ino_blocks *b, uint64_t remote, uint64_t *ret)
 {
+	size_t low = 0, high = b->n; /* the first block that begins after it */
+
 	if (remote == b->root_remote) {
 		*ret = b->root_local;
 		return 0;
 	}
-	for (size_t i = 0; i < b->n; i++)
-		if (remote >= b->v[i].first && remote - b->v[i].first < b->v[i].n) {
-			*ret = b->v[i].local + (remote - b->v[i].first);
-			return *ret == b->root_local ? -ECORRUPT : 0;
-		}
-	return -ECORRUPT;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (b->v[mid].first <= remote)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || remote - b->v[low - 1].first >= b->v[low - 1].n)
+		return -ECORRUPT;
+	*ret = b->v[low - 1].local + (remote - b->v[low - 1].first);
+	return *ret == b->root_local ? -ECORRUPT : 0;
 }
 
 static int add(struct ino_blocks *b, const struct ino_block *one)
 {
-	struct ino_block *more = realloc(b->v, (b->n + 1) * sizeof *more);
+	int r = array_grow(&b->v, &b->cap, b->n, sizeof *b->v);
 
-	if (!more)
-		return -ENOMEM;
-	more[b->n++] = *one;
-	b->v = more;
-	return 0;
+	if (!r)
+		b->v[b->n++] = *one;
+	return r;
+}
+
+static int by_first(const void *a, const void *b)
+{
+	const struct ino_block *x = a, *y = b;
+
+	return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static int by_local(const void *a, const void *b)
+{
+	const struct ino_block *x = a, *y = b;
+
+	return x->local < y->local ? -1 : x->local > y->local;
+}
+
+/* In order, and as few as they can be: where one history after another comes into a store, one block goes on. */
+static void settle(struct ino_blocks *b)
+{
+	size_t kept = 0;
+
+	if (b->n)
+		qsort(b->v, b->n, sizeof *b->v, by_first);
+	for (size_t i = 0; i < b->n; i++) {
+		struct ino_block *last = kept ? &b->v[kept - 1] : NULL, *one = &b->v[i];
+
+		if (last && last->first + last->n == one->first && last->local + last->n == one->local)
+			last->n += one->n;
+		else
+			b->v[kept++] = *one;
+	}
+	b->n = kept;
 }
 
 static int parse(struct ino_blocks *b, const void *data, size_t len)
@@ -54,24 +93,15 @@ int ino_blocks_load(struct ino_blocks *b, struct meta *m, const struct meta_view
 	size_t len;
 	int bad = xattr_get(m, v, b->root_local, XATTR_ORIGIN, &value, &len);
 
-	return bad ? bad == -ENODATA ? 0 : bad : parse(b, value, len);
+	if (!bad)
+		bad = parse(b, value, len);
+	settle(b);
+	return bad == -ENODATA ? 0 : bad;
 }
 
 int ino_blocks_identity(struct ino_blocks *ret, uint64_t last_ino)
 {
 	return add(ret, &(struct ino_block){1, last_ino, 1});
-}
-
-static int by_first(const void *a, const void *b)
-{
-	const struct ino_block *x = a, *y = b;
-
-	return x->first < y->first ? -1 : x->first > y->first;
-}
-
-static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
-{
-	return a < b + b_len && b < a + a_len;
 }
 
 int ino_blocks_invert(struct ino_blocks *ret, const void *data, size_t len)
@@ -85,13 +115,17 @@ int ino_blocks_invert(struct ino_blocks *ret, const void *data, size_t len)
 		    one->local > INO_LIMIT)
 			bad = -ECORRUPT;
 		*one = (struct ino_block){one->local, one->n, one->first};
-		for (size_t k = 0; k < i && !bad; k++)
-			if (overlap(one->first, one->n, ret->v[k].first, ret->v[k].n) ||
-			    overlap(one->local, one->n, ret->v[k].local, ret->v[k].n))
-				bad = -ECORRUPT;
 	}
-	if (!bad && ret->n)
-		qsort(ret->v, ret->n, sizeof *ret->v, by_first);
+	if (bad || !ret->n)
+		return bad;
+	qsort(ret->v, ret->n, sizeof *ret->v, by_local);
+	for (size_t i = 1; i < ret->n && !bad; i++)
+		if (ret->v[i - 1].local + ret->v[i - 1].n > ret->v[i].local)
+			bad = -ECORRUPT;
+	settle(ret);
+	for (size_t i = 1; i < ret->n && !bad; i++)
+		if (ret->v[i - 1].first + ret->v[i - 1].n > ret->v[i].first)
+			bad = -ECORRUPT;
 	return bad;
 }
 
@@ -146,5 +180,6 @@ int ino_blocks_extend(struct ino_blocks *b, struct meta *m, uint64_t last_ino)
 	}
 	if (!bad && next <= last_ino)
 		bad = reserve(b, m, next, last_ino + 1);
+	settle(b);
 	return bad;
 }

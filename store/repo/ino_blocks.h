@@ -12,8 +12,8 @@ struct ino_block {
 };
 struct ino_blocks {
 	uint64_t root_remote, root_local; /* the root directory's, which lies in no block */
-	struct ino_block *v;              /* the owner frees it */
-	size_t n;
+	struct ino_block *v;              /* in order of `first`; the owner frees it */
+	size_t n, cap;
 };
 
 /* -ECORRUPT for a number that no block has. */
@@ -28,7 +28,7 @@ int ino_blocks_invert(struct ino_blocks *ret, const void *data, size_t len);
 /* -ECORRUPT when they lead to numbers that the store has given to nothing yet. */
 int ino_blocks_check(const struct ino_blocks *b, const struct meta *m);
 int ino_blocks_store(const struct ino_blocks *b, struct meta *m, struct branch *branch);
-/* Reserves numbers for those up to last_ino that no block has. Blocks given are in order. -EFBIG. */
+/* Reserves numbers for those up to last_ino that no block has. -EFBIG. */
 int ino_blocks_extend(struct ino_blocks *b, struct meta *m, uint64_t last_ino);
 
 #endif

@@ -27,7 +27,7 @@ static int take_blocks(struct ino_blocks *to, const struct ino_blocks *from, con
 	if (!to->v)
 		return -ENOMEM;
 	memcpy(to->v, from->v, from->n * sizeof *to->v);
-	to->n = from->n;
+	to->n = to->cap = from->n;
 	return 0;
 }
 
