@@ -7,8 +7,8 @@
 #include "store/repo/parallel.h"
 #include "store/repo/send_rows.h"
 
-/* Content that is put before its rows, see README.md; the last one may be of CHUNK_LEN_MAX. */
-#define SLICE_CONTENT (32 * MIB - CHUNK_LEN_MAX)
+/* Content that is put before its rows: a quarter of what README.md allows, since either side has it in memory. */
+#define SLICE_CONTENT (8 * MIB)
 
 /* What has been sent: a part of a chunk, and its name. */
 struct sent {
@@ -26,7 +26,7 @@ struct job {
 
 struct worker {
 	struct codec *codec;
-	uint8_t *data, *base, *scratch; /* a chunk each */
+	uint8_t *data, *packed, *base, *scratch; /* a chunk each */
 };
 
 struct send_writer {
@@ -63,9 +63,10 @@ int send_writer_new(struct store *s, const struct source_view *base_or_null, str
 
 		bad = codec_new(&k->codec);
 		k->data = malloc(CHUNK_LEN_MAX);
+		k->packed = malloc(CHUNK_LEN_MAX);
 		k->base = malloc(CHUNK_LEN_MAX);
 		k->scratch = malloc(CHUNK_LEN_MAX);
-		if (!k->data || !k->base || !k->scratch)
+		if (!k->data || !k->packed || !k->base || !k->scratch)
 			bad = -ENOMEM;
 	}
 	if (bad)
@@ -89,6 +90,7 @@ void send_writer_free(struct send_writer *w)
 	for (unsigned i = 0; i < PARALLEL_MAX; i++) {
 		codec_free(w->workers[i].codec);
 		free(w->workers[i].data);
+		free(w->workers[i].packed);
 		free(w->workers[i].base);
 		free(w->workers[i].scratch);
 	}
@@ -178,12 +180,16 @@ static int first_of_name(struct send_writer *w, const struct repo_name *name)
 
 /* --- contents --- */
 
-/* As it is, compressed, as a copy, or compressed with what it replaces as prefix. */
-static int encode(struct send_writer *w, struct worker *k, struct job *j, const uint8_t *data)
+/* As it is, compressed (by the store, where it has just that), as a copy, or compressed with what it replaces as prefix. */
+static int encode(struct send_writer *w, struct worker *k, struct job *j, const uint8_t *data, size_t packed_len)
 {
 	const struct send_piece *p = j->piece;
-	const struct codec_input in = {
-		.data = data, .len = p->len, .base = p->base_len ? k->base : NULL, .base_len = p->base_len};
+	const struct codec_input in = {.data = data,
+				       .len = p->len,
+				       .packed = packed_len ? k->packed : NULL,
+				       .packed_len = packed_len,
+				       .base = p->base_len ? k->base : NULL,
+				       .base_len = p->base_len};
 	struct stream_chunk *c = &j->record;
 	const void *packed;
 	int bad = 0;
@@ -213,16 +219,16 @@ static int job_run(void *arg, unsigned worker, size_t i, struct err *err)
 	struct send_writer *w = arg;
 	struct worker *k = &w->workers[worker];
 	struct job *j = &w->jobs[i];
-	size_t len;
+	size_t len, packed_len;
 	int bad;
 
 	if (atomic_load(&w->progress->cancel))
 		return err_set(err, ECANCELED, "cancelled");
-	bad = source_chunk(w->s, j->piece->chunk, k->data, &len);
+	bad = source_chunk_packed(w->s, j->piece->chunk, k->data, &len, k->packed, &packed_len);
 	if (!bad && (uint64_t)j->piece->choff + j->piece->len > len)
 		bad = -ECORRUPT;
 	if (!bad)
-		bad = encode(w, k, j, k->data + j->piece->choff);
+		bad = encode(w, k, j, k->data + j->piece->choff, j->piece->len == len ? packed_len : 0);
 	return bad ? err_set(err, -bad, "reading a chunk of the store: %s", err_name(-bad)) : 0;
 }
 
