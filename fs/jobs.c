@@ -1,6 +1,7 @@
 #include "fs/jobs.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -76,6 +77,14 @@ void jobs_free(struct jobs *jobs)
 	free(jobs);
 }
 
+/* What a large job has freed lies in the arenas of threads that have ended: the allocator would keep it. */
+static void give_memory_back(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
+}
+
 static void *job_main(void *arg)
 {
 	struct job *job = arg;
@@ -84,6 +93,7 @@ static void *job_main(void *arg)
 	int ret = job->fn(job->arg, job, &result, &err);
 
 	free(job->arg);
+	give_memory_back();
 	if (ret < 0 && ret != -ECANCELED)
 		log_error("%s: %s", job->kind, err.text);
 	LOCK_SCOPE(&job->jobs->lock);

@@ -11,6 +11,7 @@
 #define WINDOWS 24
 /* Nodes, and contents that deltas are built upon. */
 #define CONTENTS 128
+#define CONTENTS_LEN (8 * MIB) /* of all of them */
 #define CODECS 8
 /* How many other copies are tried where one cannot be read: bounds what a damaged chain of deltas costs. */
 #define COPIES_MAX 64
@@ -36,6 +37,7 @@ struct blob_in {
 	uint64_t clock;
 	struct window windows[WINDOWS];
 	struct content contents[CONTENTS];
+	size_t contents_len;
 	struct codec *codecs[CODECS]; /* not in use */
 	size_t n_codecs;
 };
@@ -157,20 +159,43 @@ static bool from_contents(struct blob_in *in, const struct repo_name *name, void
 	return false;
 }
 
+static struct content *free_content(struct blob_in *in)
+{
+	for (size_t i = 0; i < CONTENTS; i++)
+		if (!in->contents[i].bytes)
+			return &in->contents[i];
+	return NULL;
+}
+
+/* Of those that hold something. */
+static struct content *oldest_content(struct blob_in *in)
+{
+	struct content *oldest = NULL;
+
+	for (size_t i = 0; i < CONTENTS; i++)
+		if (in->contents[i].bytes && (!oldest || in->contents[i].used < oldest->used))
+			oldest = &in->contents[i];
+	return oldest;
+}
+
 static void keep_content(struct blob_in *in, const struct repo_name *name, const void *data, size_t len)
 {
-	struct content *oldest = &in->contents[0];
+	struct content *place;
 	uint8_t *copy = malloc(len);
 
 	if (!copy)
 		return;
 	memcpy(copy, data, len);
 	LOCK_SCOPE(&in->lock);
-	for (size_t i = 0; i < CONTENTS; i++)
-		if (in->contents[i].used < oldest->used)
-			oldest = &in->contents[i];
-	free(oldest->bytes);
-	*oldest = (struct content){*name, ++in->clock, len, copy};
+	place = free_content(in);
+	while (!place || in->contents_len + len > CONTENTS_LEN) {
+		place = oldest_content(in);
+		in->contents_len -= place->len;
+		free(place->bytes);
+		*place = (struct content){0};
+	}
+	*place = (struct content){*name, ++in->clock, len, copy};
+	in->contents_len += len;
 }
 
 /* One blob on its way in, and the bases of its delta. */

@@ -9,7 +9,7 @@
 #include "store/repo/sink.h"
 
 #define BATCH_ROWS 4096
-#define BATCH_CONTENT (32 * MIB)
+#define BATCH_CONTENT (8 * MIB) /* it is in memory */
 
 struct pull_row {
 	struct row_key key;
@@ -44,26 +44,25 @@ struct fetch {
 	uint8_t **data;
 	size_t *len;
 	size_t n;
+	uint8_t *out; /* REPO_BLOB_RAW_MAX for each worker */
 };
 
 static int fetch_one(void *arg, unsigned worker, size_t i, struct err *err)
 {
 	struct fetch *f = arg;
-	uint8_t *out;
+	uint8_t *out = f->out + worker * REPO_BLOB_RAW_MAX;
 	int bad;
 
-	(void)worker;
 	if (atomic_load(&f->p->progress->cancel))
 		return err_set(err, ECANCELED, "cancelled");
-	out = malloc(REPO_BLOB_RAW_MAX);
-	if (!out)
-		return err_set(err, ENOMEM, "out of memory");
 	bad = blob_in_get(f->p->in, &f->names[i], REPO_CHUNK, out, &f->len[i], err);
 	if (bad)
-		free(out);
-	else
-		f->data[i] = realloc(out, f->len[i]);
-	return bad;
+		return bad;
+	f->data[i] = malloc(f->len[i]);
+	if (!f->data[i])
+		return err_set(err, ENOMEM, "out of memory");
+	memcpy(f->data[i], out, f->len[i]);
+	return 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -115,7 +114,8 @@ static int fetch_plan(struct fetch *f)
 	}
 	f->data = calloc(f->n ? f->n : 1, sizeof *f->data);
 	f->len = calloc(f->n ? f->n : 1, sizeof *f->len);
-	return f->data && f->len ? 0 : -ENOMEM;
+	f->out = f->n ? malloc(parallel_width() * (size_t)REPO_BLOB_RAW_MAX) : NULL;
+	return f->data && f->len && (f->out || !f->n) ? 0 : -ENOMEM;
 }
 
 static int apply(struct pull *p, const struct fetch *f)
@@ -164,6 +164,7 @@ static int flush(struct pull *p)
 	free(f.names);
 	free(f.data);
 	free(f.len);
+	free(f.out);
 	p->result->rows += p->n;
 	p->n = 0;
 	p->content = 0;

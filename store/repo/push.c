@@ -95,12 +95,19 @@ static int flush_rows(struct push *p)
 	return bad;
 }
 
+static int flush_some(void *arg)
+{
+	struct push *p = arg;
+
+	return p->rows.n >= BATCH_ROWS || p->rows.content >= BATCH_CONTENT ? flush_rows(p) : 0;
+}
+
 static int push_inode(void *arg, const struct inode *inode)
 {
 	struct push *p = arg;
 	int bad = source_shown(&p->view, inode) ? push_whole_inode(&p->rows, p->s, &p->view, inode) : 0;
 
-	return !bad && (p->rows.n >= BATCH_ROWS || p->rows.content >= BATCH_CONTENT) ? flush_rows(p) : bad;
+	return bad ? bad : flush_some(p);
 }
 
 static int push_all(struct push *p)
@@ -108,6 +115,8 @@ static int push_all(struct push *p)
 	int bad;
 
 	atomic_store(&p->progress->bytes_total, (uint64_t)p->view.bytes);
+	p->rows.between = flush_some;
+	p->rows.arg = p;
 	bad = source_each_inode(p->s, &p->view, push_inode, p);
 	return bad ? bad : flush_rows(p);
 }

@@ -23,7 +23,10 @@ static int put_entry(void *arg, const struct dirent_row *e)
 
 static int put_whole_extent(void *arg, const struct inode *inode, const struct extent *e)
 {
-	return push_rows_extent(arg, inode->ino, e);
+	struct push_rows *rows = arg;
+	int r = push_rows_extent(rows, inode->ino, e);
+
+	return !r && rows->between ? rows->between(rows->arg) : r;
 }
 
 int push_whole_inode(struct push_rows *rows, struct store *s, const struct source_view *v, const struct inode *inode)

@@ -17,6 +17,9 @@ struct push_rows {
 	struct push_row *v;
 	size_t n, cap;
 	uint64_t content; /* bytes of extents */
+	/* asked between extents of a file that is put whole, whether rows are to be flushed; 0 or -errno. NULL: never */
+	int (*between)(void *arg);
+	void *arg;
 };
 void push_rows_reset(struct push_rows *rows);
 void push_rows_free(struct push_rows *rows);

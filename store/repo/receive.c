@@ -14,8 +14,8 @@
 
 /* Rows, and content with rows, that are gathered before they are put into the store. */
 #define BATCH_ROWS 4096
-#define BATCH_CONTENT (32 * MIB)
-/* Content that may come before its rows. A sender begins with the rows when it has put half of that. */
+#define BATCH_CONTENT (8 * MIB)
+/* Content that may come before its rows. A sender begins with the rows when it has put half of that, or less. */
 #define WAITING_MAX (64 * MIB)
 
 struct got_row {
