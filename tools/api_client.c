@@ -276,7 +276,8 @@ static int perform(struct api *api, const char *method, const char *url, const c
 			return rc;
 		}
 		buf_reset(answer);
-		*err = (struct err){0};
+		if (err)
+			*err = (struct err){0};
 		(void)nanosleep(&pause, NULL);
 	}
 }

@@ -11,6 +11,9 @@
 #include "tools/job.h"
 #include "tools/output.h"
 
+/* Daemons may end over a check, and it changes nothing. */
+#define TRIES_MAX 10
+
 /* What was found, from either way of checking. */
 struct finding {
 	const struct cli *cli;
@@ -86,16 +89,23 @@ static int check_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	bool data = args_has(args, "data");
 	struct store *s;
-	int rc;
+	int rc, tries = 0;
 
 	if (args->n_words) {
 		cli->store = args->words[0];
 		cli->flags |= CLI_STORE_GIVEN;
 	}
-	rc = daemon_or_store(cli, STORE_READONLY | STORE_NO_THREADS, &s, err);
-	if (rc < 0)
-		return rc;
-	return rc ? check_online(cli, data, err) : check_offline(cli, s, data, err);
+	for (;;) {
+		rc = daemon_or_store(cli, STORE_READONLY | STORE_NO_THREADS, &s, err);
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			return check_offline(cli, s, data, err);
+		rc = check_online(cli, data, err);
+		if ((rc != -ENOTCONN && rc != -ECONNRESET) || ++tries == TRIES_MAX)
+			return rc;
+		*err = (struct err){0};
+	}
 }
 
 static int collect(struct cli *cli, const struct args *args, struct err *err)

@@ -50,6 +50,10 @@ static int wait_end(struct cli *cli, const char *label, json_t **job, struct err
 		(void)nanosleep(&(struct timespec){.tv_nsec = poll_ms * 1000000L}, NULL);
 		poll_ms = poll_ms * 2 < POLL_MS ? poll_ms * 2 : POLL_MS;
 		rc = api_call(cli->api, "GET", NULL, &next, err, "/v1/jobs/%s", text);
+		if (rc == -ENOENT) { /* another daemon answers */
+			rc = err_set(err, ECONNRESET, "varved ended before this was done");
+			err_hint(err, "it is done or not, never half: do it again");
+		}
 		if (rc < 0)
 			break;
 		json_decref(*job);

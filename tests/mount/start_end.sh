@@ -153,6 +153,33 @@ PY
 	disown $listener
 	until [ -S "$VARVE_API" ]; do sleep 0.02; done
 }
+# A daemon that breaks an import off, and dies again over the question why.
+python3 - "$VARVE_API" "$STORE" <<'PY' &
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(9)
+dying = 1
+while True:
+    c = s.accept()[0]
+    while (asked := c.recv(65536)):
+        if asked.startswith(b"PUT"):
+            break
+        if asked.startswith(b"GET /v1/jobs") and dying:
+            dying -= 1
+            break
+        answer = json.dumps({"store": sys.argv[2], "jobs": []}).encode()
+        c.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer)
+    c.close()
+PY
+dying=$!
+started $dying
+disown $dying
+until [ -S "$VARVE_API" ]; do sleep 0.02; done
+"$VARVE" import w -i "$WORK/v.tar" >"$OUT" 2>&1
+expect_eq "an import that is broken off, by a daemon that then dies, says so" "$? $(grep -c '^varve import: varved' "$OUT")" "1 1"
+end_pid $dying KILL
+rm "$VARVE_API"
 listen 60
 another
 expect_eq "another program's socket is not taken" "$rc $(grep -c "another program (process $listener) listens on $VARVE_API" "$OUT")" "1 1"
