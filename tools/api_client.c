@@ -138,6 +138,12 @@ static int refuse_transport(struct api *api, CURLcode rc, struct err *err)
 		err_hint(err, "look whether it is stopped, or its disk does not answer");
 		return -ETIMEDOUT;
 	}
+	/* no errno, or one of an earlier call: there was a connection, and it was closed before curl had looked at it */
+	if (rc == CURLE_COULDNT_CONNECT && (!os || os == ECONNRESET || os == EPIPE)) {
+		err_set(err, ECONNRESET, "varved closes every connection: it does not serve now");
+		err_hint(err, "it may be unable to start: its log says why");
+		return -ECONNRESET;
+	}
 	if (rc != CURLE_COULDNT_CONNECT) {
 		err_set(err, ECONNRESET, "varved ended before it answered: %s", curl_easy_strerror(rc));
 		err_hint(err, "look whether it was done before you repeat it: it is done or not, never half");

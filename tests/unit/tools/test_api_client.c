@@ -2,14 +2,17 @@
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -91,6 +94,33 @@ static void test_change(void **state)
 	api_within(f->api, 1);
 	assert_int_equal(api_call(f->api, "POST", NULL, NULL, &err, "/v1/gc"), -ECONNRESET);
 	assert_int_equal(f->said, 0);
+}
+
+/* A supervisor that has no daemon turns everybody away, which is not the same as that nothing runs. */
+static void test_turned_away(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (unsigned i = 0; pid == 0; i++) {
+		int fd = accept(f->listener, NULL, NULL);
+
+		/* sooner or later than it is looked at */
+		for (volatile unsigned k = 0; k < i % 50 * 1000; k++)
+			;
+		(void)close(fd);
+	}
+	for (unsigned i = 0; i < 300; i++) {
+		struct err err = {0};
+
+		if (api_call(f->api, "POST", NULL, NULL, &err, "/v1/gc") != -ECONNRESET)
+			fail_msg("%s", err.text);
+	}
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 static void no_tick(void *arg)
@@ -175,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_question, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_turned_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stalled_source, setup, teardown),
 	};
