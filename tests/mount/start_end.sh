@@ -21,6 +21,8 @@ until_said() { # TEXT [FILE]
 }
 gone() { timeout 60 tail --pid="$1" -f /dev/null; }
 
+# Should a second one serve where it must not.
+at_exit '[ ! -s "$WORK/other.pid" ] || end_pid "$(cat "$WORK/other.pid")" TERM'
 harness_start
 volume v
 echo one >"$VOL/one" && sync "$VOL/one"
