@@ -190,11 +190,22 @@ int marker_begin(struct repo *r, struct marker *m, struct err *err)
 int marker_keep(struct repo *r, struct marker *m, struct err *err)
 {
 	struct marker old = *m;
-	int bad = *m->key && now_ns() - m->put > RENEW_NS ? put(r, m, err) : 0;
+	struct buf content = {0};
+	int bad;
 
-	if (!bad && strcmp(old.key, m->key) != 0)
-		bad = backend_remove(r->be, old.key, err);
-	return bad;
+	if (!*m->key || now_ns() - m->put <= RENEW_NS)
+		return 0;
+	bad = backend_get(r->be, old.key, 0, SIZE_MAX, &content, err);
+	buf_free(&content);
+	if (bad == -ENOENT) {
+		*m->key = 0;
+		(void)err_set(err, EBUSY, "another prune of the repository %s has taken this one for dead", r->be->where);
+		err_hint(err, "this machine stood still for hours, or the clocks of both are hours apart");
+		return -EBUSY;
+	}
+	if (!bad)
+		bad = put(r, m, err);
+	return bad ? bad : backend_remove(r->be, old.key, err);
 }
 
 void marker_remove(struct repo *r, struct marker *m)

@@ -23,7 +23,8 @@ struct marker {
 
 /* -EBUSY when another prune runs. On failure too the marker may be there: marker_remove. */
 int marker_begin(struct repo *r, struct marker *m, struct err *err);
-/* Renews it when it is getting old; a prune calls it between its steps. */
+/* Renews it when it is getting old; a prune calls it before each of its steps. -EBUSY when another prune has removed it:
+ * a machine that slept must not go on with what it decided before. */
 int marker_keep(struct repo *r, struct marker *m, struct err *err);
 void marker_remove(struct repo *r, struct marker *m);
 

@@ -200,9 +200,9 @@ static int delete_waiting(struct prune *p)
 		bad = write_index_anew(p);
 	for (size_t i = 0; i < p->n_doomed && !bad; i++) {
 		repo_object_key(REPO_PACK, &p->doomed[i], key);
-		bad = backend_remove(p->r->be, key, p->err);
+		bad = marker_keep(p->r, &p->marker, p->err);
 		if (!bad)
-			bad = marker_keep(p->r, &p->marker, p->err);
+			bad = backend_remove(p->r->be, key, p->err);
 	}
 	for (size_t i = 0; i < p->n_finished && !bad; i++) {
 		repo_object_key(REPO_QUARANTINE, &p->finished[i], key);

@@ -178,6 +178,8 @@ static int set_aside(struct repair *p, size_t at)
 	if (!bad && !sound)
 		bad = backend_put(p->r->be, aside, bytes.data, bytes.len, p->err);
 	if (!bad && !sound)
+		bad = marker_keep(p->r, &p->marker, p->err);
+	if (!bad && !sound)
 		bad = backend_remove(p->r->be, key, p->err);
 	buf_free(&bytes);
 	if (!bad && !sound) {

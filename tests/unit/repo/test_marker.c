@@ -141,6 +141,21 @@ static void test_renewed(void **state)
 	repo_free(r);
 }
 
+/* Another prune has removed it while this machine slept. */
+static void test_taken_for_dead(void **state)
+{
+	struct repo *r = fixture_repo(*state);
+	struct marker m = {0};
+	struct err err = {0};
+
+	assert_int_equal(marker_begin(r, &m, &err), 0);
+	m.put = hours_ago(8);
+	assert_int_equal(backend_remove(r->be, m.key, &err), 0);
+	assert_int_equal(marker_keep(r, &m, &err), -EBUSY);
+	assert_int_equal(markers(r), 0);
+	repo_free(r);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, repo_fixture_setup, repo_fixture_teardown)
 
 int main(void)
@@ -152,6 +167,7 @@ int main(void)
 		TEST(test_of_another_machine),
 		TEST(test_damaged),
 		TEST(test_renewed),
+		TEST(test_taken_for_dead),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
