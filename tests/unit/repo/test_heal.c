@@ -3,12 +3,11 @@
 #include "tests/unit/repo/repo_fixture.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 
 #include "store/repo/prune.h"
 #include "store/repo/repo_check.h"
 #include "tests/unit/repo/fault_backend.h"
+#include "tests/unit/repo/objects.h"
 
 #define SMALL_PACK (200 * KIB)
 
@@ -93,17 +92,8 @@ static void edit_and_snapshot(struct repo_fixture *f, struct tree_rng *r, int ed
 
 /* --- packs --- */
 
-static char packs[128][160];
+static char packs[128][sizeof *object_paths];
 static size_t n_packs;
-
-static int take_pack(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)ftw;
-	if (type == FTW_F && strstr(path, "/packs/") && n_packs < 128)
-		(void)snprintf(packs[n_packs++], sizeof *packs, "%s", path);
-	return 0;
-}
 
 static int by_path(const void *a, const void *b)
 {
@@ -113,21 +103,14 @@ static int by_path(const void *a, const void *b)
 static void list_packs(struct repo_fixture *f)
 {
 	n_packs = 0;
-	assert_int_equal(nftw(f->url, take_pack, 8, FTW_PHYS), 0);
+	objects_find(f);
+	for (size_t i = 0; i < n_objects; i++)
+		if (strstr(object_paths[i], "/packs/")) {
+			assert_true(n_packs < sizeof packs / sizeof *packs);
+			strcpy(packs[n_packs++], object_paths[i]);
+		}
 	assert_true(n_packs > 0);
 	qsort(packs, n_packs, sizeof *packs, by_path);
-}
-
-static void flip(const char *path, off_t at)
-{
-	int fd = open(path, O_RDWR);
-	uint8_t byte;
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, &byte, 1, at), 1);
-	byte ^= 0x20;
-	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
-	assert_int_equal(close(fd), 0);
 }
 
 static off_t size_of(const char *path)
@@ -333,7 +316,7 @@ static void test_repair(void **state)
 		if (i % 4 == 3)
 			assert_int_equal(truncate(packs[i], size / 2), 0);
 		else
-			flip(packs[i], at);
+			object_flip(packs[i], at);
 		result = check(f, REPO_CHECK_REPAIR | REPO_CHECK_DATA);
 		assert_true(result.errors > 0);
 		assert_int_equal(result.set_aside, 1);
@@ -385,7 +368,7 @@ static void test_repair_of_an_index(void **state)
 	two_snapshots(f, &r);
 	(void)snprintf(folder, sizeof folder, "%s/index", f->url);
 	assert_int_equal(first_of(folder, path), 1);
-	flip(path, 100);
+	object_flip(path, 100);
 	assert_int_equal(check(f, REPO_CHECK_REPAIR | REPO_CHECK_DATA).set_aside, 1);
 	expect_clean(f);
 	edit_and_snapshot(f, &r, 5, "s3");
@@ -434,7 +417,7 @@ static void heal_interrupted(struct repo_fixture *f, bool repair)
 	for (size_t i = 0; i < n_packs; i++)
 		if (size_of(packs[i]) > 150000) {
 			if (repair)
-				flip(packs[i], 1000);
+				object_flip(packs[i], 1000);
 			else
 				assert_int_equal(unlink(packs[i]), 0);
 			break;
