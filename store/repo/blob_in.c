@@ -15,6 +15,8 @@
 #define CODECS 8
 /* How many other copies are tried where one cannot be read: bounds what a damaged chain of deltas costs. */
 #define COPIES_MAX 64
+/* How often the index is read again for one blob. */
+#define RELOADS_MAX 4
 
 struct window {
 	uint32_t pack;
@@ -33,7 +35,8 @@ struct content {
 struct blob_in {
 	struct repo *r;
 	struct repo_progress *progress;
-	pthread_mutex_t lock; /* what follows; not held while something is read */
+	pthread_mutex_t reload; /* held while the index is read again; taken before the other */
+	pthread_mutex_t lock;   /* what follows; not held while something is read */
 	uint64_t clock;
 	struct window windows[WINDOWS];
 	struct content contents[CONTENTS];
@@ -50,6 +53,7 @@ int blob_in_new(struct repo *r, struct repo_progress *progress, struct blob_in *
 		return -ENOMEM;
 	in->r = r;
 	in->progress = progress;
+	(void)pthread_mutex_init(&in->reload, NULL);
 	(void)pthread_mutex_init(&in->lock, NULL);
 	*ret = in;
 	return 0;
@@ -65,6 +69,7 @@ void blob_in_free(struct blob_in *in)
 		free(in->contents[i].bytes);
 	for (size_t i = 0; i < in->n_codecs; i++)
 		codec_free(in->codecs[i]);
+	(void)pthread_mutex_destroy(&in->reload);
 	(void)pthread_mutex_destroy(&in->lock);
 	free(in);
 }
@@ -263,8 +268,17 @@ static int get_at(struct getting *g, const struct blob_place *at, unsigned depth
 	return bad;
 }
 
-static int get(struct getting *g, const struct repo_name *name, unsigned depth, void *out, size_t *ret_len,
-	       struct err *err)
+/* A pack is gone: a prune copied what is needed of it, and an index object that has come since says where to. */
+static int look_again(struct getting *g, uint32_t pack, struct err *err)
+{
+	struct repo *r = g->in->r;
+
+	LOCK_SCOPE(&g->in->reload);
+	return blob_index_pack_gone(r->index, pack) ? repo_reload_index(r, err) : 0;
+}
+
+static int get_copy(struct getting *g, const struct repo_name *name, unsigned depth, void *out, size_t *ret_len,
+		    uint32_t *ret_pack, struct err *err)
 {
 	struct blob_index *ix = g->in->r->index;
 	char hex[REPO_HEX_LEN];
@@ -274,6 +288,7 @@ static int get(struct getting *g, const struct repo_name *name, unsigned depth, 
 	repo_name_hex(name, hex);
 	if (!blob_index_find(ix, name, &at) || at.pack == BLOB_PACK_PENDING || at.blob.type != g->type)
 		return err_set(err, ECORRUPT, "the repository %s has lost the %s %s", g->in->r->be->where, noun(g), hex);
+	*ret_pack = at.pack;
 	bad = get_at(g, &at, depth, out, ret_len, err);
 	for (unsigned n = 0; (bad == -ECORRUPT || bad == -ENOENT) && g->copies_left; n++) {
 		struct err why = {0};
@@ -290,6 +305,27 @@ static int get(struct getting *g, const struct repo_name *name, unsigned depth, 
 			*err = (struct err){0};
 		if (other != -ECORRUPT && other != -ENOENT)
 			bad = other;
+	}
+	return bad;
+}
+
+static int get(struct getting *g, const struct repo_name *name, unsigned depth, void *out, size_t *ret_len,
+	       struct err *err)
+{
+	uint32_t pack = BLOB_PACK_PENDING;
+	int bad = get_copy(g, name, depth, out, ret_len, &pack, err);
+
+	for (int i = 0; i < RELOADS_MAX && bad == -ENOENT && g->in->r->reading; i++) {
+		struct err why = {0};
+		int again = look_again(g, pack, &why);
+
+		if (!again)
+			again = get_copy(g, name, depth, out, ret_len, &pack, &why);
+		if (again && again != -ENOENT)
+			return bad;
+		if (!again && err)
+			*err = (struct err){0};
+		bad = again;
 	}
 	return bad;
 }

@@ -323,11 +323,10 @@ static bool avoid_lost(struct blob_index *ix)
 	return changed;
 }
 
-void blob_index_settle(struct blob_index *ix)
+static void settle(struct blob_index *ix)
 {
 	bool all_alike = true;
 
-	LOCK_SCOPE(&ix->lock);
 	ix->n_missing = 0;
 	for (size_t i = 0; i < ix->n_packs; i++) {
 		all_alike &= !(ix->packs[i].flags & (PACK_QUARANTINED | PACK_MISSING));
@@ -341,6 +340,22 @@ void blob_index_settle(struct blob_index *ix)
 	}
 	for (unsigned depth = 0; ix->n_missing && depth < CHAIN_MAX && avoid_lost(ix); depth++)
 		;
+}
+
+void blob_index_settle(struct blob_index *ix)
+{
+	LOCK_SCOPE(&ix->lock);
+	settle(ix);
+}
+
+bool blob_index_pack_gone(struct blob_index *ix, uint32_t pack)
+{
+	LOCK_SCOPE(&ix->lock);
+	if (ix->packs[pack].flags & PACK_MISSING)
+		return false;
+	ix->packs[pack].flags |= PACK_MISSING;
+	settle(ix);
+	return true;
 }
 
 void blob_index_losses(struct blob_index *ix, struct blob_losses *ret)

@@ -42,6 +42,8 @@ int blob_index_add_pack(struct blob_index *ix, const struct repo_name *pack, con
 bool blob_index_pack_find(struct blob_index *ix, const struct repo_name *pack, size_t *ret_i);
 /* When all packs are added and flagged: of several copies of a blob the best is the one that look-ups find. */
 void blob_index_settle(struct blob_index *ix);
+/* One that was to be read is not there: as if the listing had not had it. False: it was known to be missing. */
+bool blob_index_pack_gone(struct blob_index *ix, uint32_t pack);
 bool blob_index_find(struct blob_index *ix, const struct repo_name *name, struct blob_place *ret);
 /* The other copies, from 0; slow. */
 bool blob_index_copy(struct blob_index *ix, const struct repo_name *name, unsigned nth, struct blob_place *ret);

@@ -232,10 +232,34 @@ int repo_load_index_to_read(struct repo *r, struct err *err)
 {
 	int bad = repo_load_index(r, 0, err);
 
+	r->reading = true;
 	if (bad != -ECORRUPT)
 		return bad;
 	forget_error(err);
 	return repo_load_index(r, REPO_INDEX_ADOPT | REPO_INDEX_TOLERANT, err);
+}
+
+int repo_reload_index(struct repo *r, struct err *err)
+{
+	struct loading l = {.r = r, .tolerant = true};
+	AUTO_FREE struct repo_name *names = NULL;
+	size_t n;
+	int bad = repo_object_list(r, REPO_INDEX, &names, &n, err);
+
+	for (size_t i = 0; i < n && !bad; i++) {
+		size_t had = 0;
+
+		while (had < r->n_indexes && memcmp(names[i].b, r->indexes[had].b, REPO_NAME_LEN) != 0)
+			had++;
+		if (had == r->n_indexes)
+			bad = load_one(&l, &names[i], err);
+		if (bad == -ENOENT) { /* it came and went */
+			forget_error(err);
+			bad = 0;
+		}
+	}
+	blob_index_settle(r->index);
+	return bad;
 }
 
 int repo_index_put(struct repo *r, const struct buf *content, struct repo_name *ret_name, struct err *err)

@@ -367,6 +367,22 @@ static int finish_snapshot(struct push *p)
 	return bad || !again ? bad : repo_snapshot_remove(p->r, &p->there.id, p->err);
 }
 
+/* What could not be found may have been taken away by a prune: then it is no error, and nothing is good. */
+static int explain(struct push *p, int bad, bool *ret_good)
+{
+	struct err why = *p->err;
+	bool good = true;
+
+	if (bad != -ECORRUPT && bad != -ENOENT)
+		return bad;
+	*p->err = (struct err){0};
+	*ret_good = false;
+	if (!still_good(p, &good) && !good)
+		return 0;
+	*p->err = why;
+	return bad;
+}
+
 static int attempt(struct push *p, const char *repo_id, bool *ret_good)
 {
 	/* before the index, which then has what it is made of */
@@ -390,6 +406,7 @@ static int attempt(struct push *p, const char *repo_id, bool *ret_good)
 		bad = finish_snapshot(p);
 	if (!bad && *ret_good)
 		bad = quarantine_missing(p);
+	bad = explain(p, bad, ret_good);
 	if (p->r->index)
 		p->result->sent_again += blob_index_healed(p->r->index);
 	push_end(p);

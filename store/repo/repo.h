@@ -40,6 +40,7 @@ struct repo {
 	size_t n_indexes;
 	struct repo_name *quarantines; /* and the quarantine objects */
 	size_t n_quarantines;
+	bool reading;              /* repo_load_index_to_read: the index may grow while it is read from */
 	bool config_lost;          /* the config was read from its copy */
 	char notice[ERR_TEXT_MAX]; /* what is wrong with one of both, or was and has been mended; "": nothing */
 };
@@ -118,6 +119,8 @@ enum repo_index_flags {
 int repo_load_index(struct repo *r, unsigned flags, struct err *err);
 /* For who only reads: where index objects are damaged the packs' own tables say what they hold. */
 int repo_load_index_to_read(struct repo *r, struct err *err);
+/* Takes in index objects that have come since. One thread at a time; others may look things up. */
+int repo_reload_index(struct repo *r, struct err *err);
 /* Writes one index object with these packs' tables as encoded by pack_out; nothing when it is empty. */
 int repo_index_put(struct repo *r, const struct buf *content, struct repo_name *ret_name, struct err *err);
 /* The table of a pack, from its end. */

@@ -1,8 +1,11 @@
 /* What a push and a pull read stays for as long as they run, whatever other pushes and pulls of the volume come to their
- * end meanwhile, and whatever snapshots are removed: a second piece of work runs in the middle of the first. */
+ * end meanwhile, whatever snapshots are removed and what is pruned: a second piece of work runs in the middle of the
+ * first. */
 #include "tests/unit/repo/repo_fixture.h"
 
 #include "store/maint/check.h"
+#include "store/repo/prune.h"
+#include "store/repo/repo_check.h"
 #include "store/repo/source.h"
 #include "store/volume/volume_internal.h"
 #include "tests/unit/repo/fault_backend.h"
@@ -13,6 +16,7 @@ struct between {
 	struct backend b;
 	struct backend *real;
 	unsigned at; /* before which request; 0: none */
+	bool not_put; /* not before the snapshot is put: what a prune without grace does then is its user's risk */
 	void (*fn)(void *arg);
 	void *arg;
 };
@@ -26,6 +30,11 @@ static struct backend *step(struct backend *b)
 	return t->real;
 }
 
+static bool is_last(struct backend *b, const char *key)
+{
+	return ((struct between *)b)->not_put && !strncmp(key, "snapshots/", 10);
+}
+
 static int between_get(struct backend *b, const char *key, uint64_t off, size_t len, struct buf *ret, struct err *err)
 {
 	return backend_get(step(b), key, off, len, ret, err);
@@ -33,7 +42,7 @@ static int between_get(struct backend *b, const char *key, uint64_t off, size_t 
 
 static int between_put(struct backend *b, const char *key, const void *data, size_t len, struct err *err)
 {
-	return backend_put(step(b), key, data, len, err);
+	return backend_put(is_last(b, key) ? ((struct between *)b)->real : step(b), key, data, len, err);
 }
 
 static int between_list(struct backend *b, const char *prefix, int (*fn)(void *arg, const char *key, uint64_t size),
@@ -59,7 +68,7 @@ static struct between *between_install(struct repo *r, unsigned at, void (*fn)(v
 	struct between *t = calloc(1, sizeof *t);
 
 	assert_non_null(t);
-	*t = (struct between){{&ops, strdup(r->be->where), false}, r->be, at, fn, arg};
+	*t = (struct between){{&ops, strdup(r->be->where), false}, r->be, at, false, fn, arg};
 	r->be = &t->b;
 	return t;
 }
@@ -305,6 +314,102 @@ static void test_the_volume_goes(void **state)
 	store_clean(f->a->s);
 }
 
+/* --- prunes without grace --- */
+
+static void forget_and_prune(void *arg)
+{
+	struct scene *sc = arg;
+	struct repo_progress progress = {0};
+	struct prune_result result;
+	struct err err = {0};
+	struct repo_entry e;
+
+	sc->ran = true;
+	for (int i = 0; i < 2; i++) {
+		struct repo *r = fixture_repo(sc->f);
+
+		if (!i && (repo_snapshot_find(r, "v", "s1", &e, &err) || repo_snapshot_remove(r, &e.id, &err)))
+			fail_msg("forget: %s", err.text);
+		if (repo_prune(r, 0, false, &progress, &result, &err))
+			fail_msg("repo_prune: %s", err.text);
+		repo_free(r);
+	}
+}
+
+static void repository_clean(struct repo_fixture *f)
+{
+	struct repo_check_result result = {0};
+	struct repo_progress progress = {0};
+	struct repo *r = fixture_repo(f);
+	struct err err = {0};
+
+	if (repo_check(r, REPO_CHECK_DATA, finding, NULL, &progress, &result, &err))
+		fail_msg("repo_check: %s", err.text);
+	assert_int_equal(result.errors, 0);
+	repo_free(r);
+}
+
+/* A pull of s2 while s1 goes, which it shares packs with. */
+static void test_pull_while_pruned(void **state)
+{
+	struct repo_fixture *f = *state;
+	struct scene sc = {.f = f, .ran = true};
+	struct tree_rng r = {64};
+
+	for (unsigned i = 0; i < 6; i++)
+		(void)fixture_file(f->a, f->a->vol.root_node, (char[]){(char)('a' + i), 0}, i, 100000);
+	edit_and_snapshot(f, &r, "s1");
+	for (unsigned i = 0; i < 3; i++)
+		(void)ns_unlink(f->a->s, &fixture_op, f->a->vol.root_node, (char[]){(char)('a' + i), 0});
+	edit_and_snapshot(f, &r, "s2");
+	for (unsigned at = 1; sc.ran; at++) {
+		struct repo_progress progress = {0};
+		struct pull_result result;
+		struct repo *repo;
+		struct err err = {0};
+
+		empty(f);
+		(void)fixture_push(f, f->a->s, "v", "s1");
+		(void)fixture_push(f, f->a->s, "v", "s2");
+		repo = fixture_repo(f);
+		sc.ran = false;
+		(void)between_install(repo, at, forget_and_prune, &sc);
+		if (repo_pull(f->b->s, repo, "v", "s2", "got", &progress, &result, &err))
+			fail_msg("request %u: repo_pull: %s", at, err.text);
+		repo_free(repo);
+		tree_same(f->a->s, tree_root(f->a->s, "v", "s2"), f->b->s, tree_root(f->b->s, "got", "s2"));
+		gone(f->b->s, "got");
+		fixture_maintain(f->b);
+	}
+}
+
+/* A push of s2 upon s1, which goes. */
+static void test_push_while_its_base_is_pruned(void **state)
+{
+	struct repo_fixture *f = *state;
+	struct scene sc = {.f = f, .ran = true};
+	struct tree_rng r = {65};
+
+	edit_and_snapshot(f, &r, "s1");
+	edit_and_snapshot(f, &r, "s2");
+	for (unsigned at = 1; sc.ran; at++) {
+		struct repo_progress progress = {0};
+		struct push_result result;
+		struct repo *repo;
+		struct err err = {0};
+
+		empty(f);
+		(void)fixture_push(f, f->a->s, "v", "s1");
+		repo = fixture_repo(f);
+		sc.ran = false;
+		between_install(repo, at, forget_and_prune, &sc)->not_put = true;
+		if (repo_push(f->a->s, repo, "v", "s2", &progress, &result, &err))
+			fail_msg("request %u: repo_push: %s", at, err.text);
+		repo_free(repo);
+		repository_clean(f);
+	}
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, repo_fixture_setup, repo_fixture_teardown)
 
 int main(void)
@@ -315,6 +420,8 @@ int main(void)
 		TEST(test_push_and_pull),
 		TEST(test_the_newest_stays_pinned),
 		TEST(test_the_volume_goes),
+		TEST(test_pull_while_pruned),
+		TEST(test_push_while_its_base_is_pruned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
