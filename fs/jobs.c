@@ -11,6 +11,7 @@
 #include "store/base/cleanup.h"
 #include "store/base/log.h"
 
+#define MAPPED_FROM (1 << 20) /* bytes, of an allocation */
 #define JOBS_KEPT 32 /* the last ones that ended can still be asked after */
 #define MESSAGES_MAX 1000 /* a damaged store could say millions */
 
@@ -47,6 +48,10 @@ int jobs_new(struct jobs **ret)
 
 	if (!jobs)
 		return -ENOMEM;
+#ifdef __GLIBC__
+	/* what is larger is mapped by itself, and gone when it is freed; the limit would rise with the first pack of a push */
+	(void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+#endif
 	(void)pthread_mutex_init(&jobs->lock, NULL);
 	(void)pthread_cond_init(&jobs->ended, NULL);
 	*ret = jobs;

@@ -7,6 +7,8 @@
 #include "store/base/array.h"
 #include "store/base/cleanup.h"
 
+#define TABLE_ROOM (256 * KIB) /* most tables are smaller */
+
 /* One pack being gathered. */
 struct gather {
 	struct buf bytes;
@@ -134,10 +136,27 @@ static int write_gather(struct pack_out *p, struct gather *full, struct err *err
 	return bad;
 }
 
-static int gather_add(struct gather *g, const struct repo_blob *blob, const void *sealed)
+/* All that a pack takes at once: doubled as it grows it would take twice that. */
+static int gather_reserve(struct gather *g, size_t target)
 {
-	int bad = g->bytes.len ? 0 : repo_pack_header(&g->bytes);
+	size_t cap = target + REPO_BLOB_RAW_MAX + TABLE_ROOM;
+	uint8_t *data;
 
+	if (g->bytes.data)
+		return 0;
+	data = malloc(cap);
+	if (!data)
+		return -ENOMEM;
+	g->bytes = (struct buf){.data = data, .cap = cap};
+	return 0;
+}
+
+static int gather_add(struct gather *g, size_t target, const struct repo_blob *blob, const void *sealed)
+{
+	int bad = gather_reserve(g, target);
+
+	if (!bad && !g->bytes.len)
+		bad = repo_pack_header(&g->bytes);
 	if (!bad)
 		bad = buf_add(&g->bytes, sealed, blob->stored_len);
 	if (!bad)
@@ -157,7 +176,7 @@ int pack_out_add(struct pack_out *p, const struct repo_blob *blob, const void *s
 	if (bad && err)
 		*err = p->err;
 	if (!bad) {
-		bad = gather_add(g, blob, sealed);
+		bad = gather_add(g, p->r->pack_target, blob, sealed);
 		if (bad)
 			(void)err_set(err, -bad, "out of memory");
 	}
