@@ -15,8 +15,9 @@
 #define CODECS 8
 /* How many other copies are tried where one cannot be read: bounds what a damaged chain of deltas costs. */
 #define COPIES_MAX 64
-/* How often the index is read again for one blob. */
+/* How often the index is read again for one blob; and for all in its chain of deltas, where each is tried again. */
 #define RELOADS_MAX 4
+#define CHAIN_RELOADS_MAX (2 * BLOB_DELTA_DEPTH_MAX)
 
 struct window {
 	uint32_t pack;
@@ -209,6 +210,7 @@ struct getting {
 	struct codec *codec;
 	enum repo_type type;
 	unsigned copies_left; /* that may be tried in place of the best ones, of all in the chain */
+	unsigned reloads_left;
 };
 
 static int get(struct getting *g, const struct repo_name *name, unsigned depth, void *out, size_t *ret_len,
@@ -315,10 +317,11 @@ static int get(struct getting *g, const struct repo_name *name, unsigned depth, 
 	uint32_t pack = BLOB_PACK_PENDING;
 	int bad = get_copy(g, name, depth, out, ret_len, &pack, err);
 
-	for (int i = 0; i < RELOADS_MAX && bad == -ENOENT && g->in->r->reading; i++) {
+	for (int i = 0; i < RELOADS_MAX && g->reloads_left && bad == -ENOENT && g->in->r->reading; i++) {
 		struct err why = {0};
 		int again = look_again(g, pack, &why);
 
+		g->reloads_left--;
 		if (!again)
 			again = get_copy(g, name, depth, out, ret_len, &pack, &why);
 		if (again && again != -ENOENT)
@@ -333,7 +336,7 @@ static int get(struct getting *g, const struct repo_name *name, unsigned depth, 
 int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len,
 		struct err *err)
 {
-	struct getting g = {.in = in, .type = type, .copies_left = COPIES_MAX};
+	struct getting g = {.in = in, .type = type, .copies_left = COPIES_MAX, .reloads_left = CHAIN_RELOADS_MAX};
 	int bad;
 
 	/* a node is wanted again for the next inode */

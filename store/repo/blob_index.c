@@ -395,9 +395,12 @@ bool blob_index_claim(struct blob_index *ix, const struct repo_name *name, int *
 		*ret_err = add_record(ix, &fresh);
 		return false;
 	}
+	/* a record of its own: that of the other copy says what is where in its pack */
 	if (quarantined(ix, rec) || lost(ix, rec)) {
 		ix->n_healed += lost(ix, rec);
-		rec->pack = BLOB_PACK_PENDING;
+		*ret_err = add_record(ix, &fresh);
+		if (!*ret_err)
+			*slot_of(ix, name) = (uint32_t)ix->n;
 		return false;
 	}
 	if (rec->pack != BLOB_PACK_PENDING)

@@ -378,6 +378,19 @@ static void test_repair_of_an_index(void **state)
 
 /* --- interrupted --- */
 
+#define BASE_LEN 100000
+
+/* The file as it was made, with a few bytes changed: its chunks go as deltas upon those that they replace. */
+static void much_alike(struct repo_fixture *f, uint64_t node, unsigned salt)
+{
+	static uint8_t data[BASE_LEN];
+
+	fixture_bytes(data, sizeof data, 1);
+	for (unsigned i = 0; i < salt; i++)
+		data[1000 * i] ^= 0x55;
+	assert_int_equal(file_write(f->a->s, &fixture_op, node, data, sizeof data, 0, 0, false), 0);
+}
+
 static int take_marker(void *arg, const char *key, uint64_t size)
 {
 	(void)size;
@@ -462,6 +475,77 @@ static void test_repair_interrupted(void **state)
 	heal_interrupted(*state, true);
 }
 
+/* Deltas upon what is lost, in packs that a push left when it was killed: they go again in full, and what else is in
+ * those packs is where it was. */
+static void test_deltas_that_no_index_has(void **state)
+{
+	struct repo_fixture *f = *state;
+	struct fault_plan plan = {.at = 1, .kind = FAULT_DEAD};
+	uint64_t node = fixture_file(f->a, f->a->vol.root_node, "one", 1, BASE_LEN);
+	size_t had;
+
+	fixture_snapshot(f->a->s, "v", "s1");
+	(void)push(f, f->a->s, "s1");
+	list_packs(f);
+	had = n_packs;
+	much_alike(f, node, 1);
+	(void)fixture_file(f->a, f->a->vol.root_node, "two", 2, BASE_LEN);
+	fixture_snapshot(f->a->s, "v", "s2");
+	while (n_packs < had + 2) {
+		assert_true(try(f, &plan, false, "s2") < 0);
+		plan = (struct fault_plan){.at = plan.at + 1, .kind = FAULT_DEAD};
+		objects_find(f);
+		n_packs = 0;
+		for (size_t i = 0; i < n_objects; i++)
+			n_packs += strstr(object_paths[i], "/packs/") != NULL;
+	}
+	for (size_t i = 0; i < had; i++)
+		if (size_of(packs[i]) > 50000)
+			assert_int_equal(unlink(packs[i]), 0);
+	assert_true(push(f, f->a->s, "s2").sent_again > 0);
+	comes_back(f, "s2");
+	(void)push(f, f->a->s, "s1");
+	expect_clean(f);
+}
+
+static unsigned requests_of_a_failed_pull(struct repo_fixture *f, const char *snapshot)
+{
+	struct fault_plan plan = {.at = 0};
+	struct pull_result result;
+	struct repo *r = open_small(f);
+	struct err err = {0};
+
+	fault_install(r, &plan);
+	assert_true(repo_pull(f->b->s, r, "v", snapshot, "w", &f->progress, &result, &err) < 0);
+	repo_free(r);
+	return plan.requests;
+}
+
+/* A long chain of deltas whose first base is lost: that is found out soon. */
+static void test_a_chain_that_is_lost(void **state)
+{
+	struct repo_fixture *f = *state;
+	uint64_t node = fixture_file(f->a, f->a->vol.root_node, "one", 1, BASE_LEN);
+	unsigned requests;
+	char name[16];
+
+	fixture_snapshot(f->a->s, "v", "s0");
+	(void)push(f, f->a->s, "s0");
+	list_packs(f);
+	for (unsigned i = 1; i <= 5; i++) {
+		much_alike(f, node, i);
+		(void)snprintf(name, sizeof name, "s%u", i);
+		fixture_snapshot(f->a->s, "v", name);
+		(void)push(f, f->a->s, name);
+	}
+	for (size_t i = 0; i < n_packs; i++)
+		if (size_of(packs[i]) > 50000)
+			assert_int_equal(unlink(packs[i]), 0);
+	requests = requests_of_a_failed_pull(f, "s5");
+	if (requests > 500)
+		fail_msg("%u requests", requests);
+}
+
 /* What looking for missing packs costs. */
 static void test_requests(void **state)
 {
@@ -491,6 +575,8 @@ int main(void)
 		TEST(test_repair_of_an_index),
 		TEST(test_healing_interrupted),
 		TEST(test_repair_interrupted),
+		TEST(test_deltas_that_no_index_has),
+		TEST(test_a_chain_that_is_lost),
 		TEST(test_requests),
 	};
 
