@@ -276,7 +276,6 @@ static int perform(struct api *api, const char *method, const char *url, const c
 		if (rc != -ECONNRESET || strcmp(method, "GET") != 0)
 			return rc;
 		if (time(NULL) > until) {
-			*err = (struct err){0};
 			err_set(err, ECONNRESET, "varved has broken off every answer for %d s", RETRY_S_MAX);
 			err_hint(err, "it may be unable to start: its log says why");
 			return rc;
