@@ -157,6 +157,8 @@ int store_open_dir(const char *dir, int *ret_fd, struct err *err)
 	AUTO_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 || faccessat(fd, FORMAT_NAME, F_OK, 0)) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			return err_set(err, errno, "%s: %s", dir, err_name(errno));
 		err_set(err, ENOENT, "%s is not a varve store", dir);
 		err_hint(err, "make one with: varve init %s", dir);
 		return -ENOENT;

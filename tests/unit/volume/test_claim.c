@@ -75,6 +75,25 @@ static void test_of_the_caller(void **state)
 	(void)close(fd);
 }
 
+/* A store that is another user's is one all the same. */
+static void test_of_another_user(void **state)
+{
+	struct store_fixture *f = *state;
+	pid_t pid = fork();
+	struct err err = {0};
+	int status, fd;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (geteuid() ? chmod(f->dir, 0) : seteuid(65534))
+			_exit(2);
+		_exit(claim_take(f->dir, CLAIM_PASSING, &fd, &err) != -EACCES || strstr(err.hint, "init"));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	(void)chmod(f->dir, 0700);
+	assert_int_equal(status, 0);
+}
+
 /* A copy that another process has keeps it; whose it was is seen to be dead, also before anybody waits for it. */
 static void test_dead_holder(void **state)
 {
@@ -135,6 +154,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_at_a_time, setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_lasts_until_the_end, setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_of_the_caller, setup, store_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_of_another_user, setup, store_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_dead_holder, setup, store_fixture_teardown),
 		cmocka_unit_test(test_no_store),
 	};
