@@ -200,7 +200,7 @@ static void note_failure(struct catalog *c, const char *why)
 {
 	LOCK_SCOPE(&c->lock);
 	if (!c->read_next)
-		log_warn("%s", why);
+		log_begins(LOG_LEVEL_WARN, "%s", why);
 	c->read_next = now(CLOCK_MONOTONIC) + AGAIN_NS;
 }
 

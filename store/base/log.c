@@ -84,19 +84,16 @@ static void write_stderr(enum log_level level, const char *text, const char *mor
 		return; /* nowhere left to say so */
 }
 
-void log_write(enum log_level level, const char *fmt, ...)
+static void write_line(enum log_level level, bool leave_out, const char *fmt, va_list ap)
 {
 	char text[LOG_LINE_MAX], more[64] = "";
 	unsigned left_out = 0;
-	va_list ap;
 	int n;
 
 	if ((int)level > atomic_load_explicit(&log_level, memory_order_relaxed))
 		return;
-	va_start(ap, fmt);
 	n = vsnprintf(text, sizeof text, fmt, ap);
-	va_end(ap);
-	if (n < 0 || (level <= LOG_LEVEL_WARN && !is_news(text, &left_out)))
+	if (n < 0 || (leave_out && !is_news(text, &left_out)))
 		return;
 	if (left_out)
 		(void)snprintf(more, sizeof more, " (and %u times since that was last said)", left_out);
@@ -104,4 +101,22 @@ void log_write(enum log_level level, const char *fmt, ...)
 		syslog(level_priorities[level], "%s%s", text, more);
 	else
 		write_stderr(level, text, more);
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(level, level <= LOG_LEVEL_WARN, fmt, ap);
+	va_end(ap);
+}
+
+void log_begins(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(level, false, fmt, ap);
+	va_end(ap);
 }

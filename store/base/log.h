@@ -13,6 +13,8 @@ enum log_dest { LOG_DEST_STDERR, LOG_DEST_SYSLOG };
 void log_set_level(enum log_level level);
 void log_set_dest(enum log_dest dest, const char *ident); /* ident must outlive the process's logging */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Never left out: for what its caller says once, when it begins, and has to say again when it begins again. */
+void log_begins(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warn(...) log_write(LOG_LEVEL_WARN, __VA_ARGS__)

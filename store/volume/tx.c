@@ -172,8 +172,9 @@ int tx_reapply(struct store *s)
 	int ret = reapply(s);
 
 	if (ret && !s->rows_error)
-		log_error("metadata could not be brought back after a failed transaction: %s; nothing is shown or changed until it can",
-			  err_name(-ret));
+		log_begins(LOG_LEVEL_ERROR,
+			   "metadata could not be brought back after a failed transaction: %s; nothing is shown or changed until it can",
+			   err_name(-ret));
 	if (ret)
 		meta_refuse(s->meta, ret);
 	if (!ret && s->rows_error)
