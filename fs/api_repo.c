@@ -233,9 +233,10 @@ static int pull_run(void *arg, struct job *job, json_t **ret, struct err *err)
 	return bad;
 }
 
-/* Takes the request's body over, and starts the job. */
-static int start(struct api *api, const struct api_request *r, const char *kind, json_t *repo, job_fn fn,
-		 struct api_answer *ret, struct err *err)
+/* The job has a copy of the request's body, whose JSON is freed with the request: jansson's counts of references do not order what
+ * two threads do with it. */
+static int start(struct api *api, const struct api_request *r, const char *kind, job_fn fn, struct api_answer *ret,
+		 struct err *err)
 {
 	struct work *w = calloc(1, sizeof *w);
 	json_t *job = NULL;
@@ -245,13 +246,14 @@ static int start(struct api *api, const struct api_request *r, const char *kind,
 	if (bad)
 		return bad;
 	w->d = api->d;
-	w->body = json_incref(r->body);
+	w->body = json_deep_copy(r->body);
 	w->results = json_array();
-	bad = parse_repo(w, repo, err);
-	if (bad || !w->results) {
+	bad = w->body && w->results ? parse_repo(w, json_object_get(w->body, "repo"), err)
+				    : err_set(err, ENOMEM, "out of memory");
+	if (bad) {
 		work_end(w);
 		free(w);
-		return bad ? bad : err_set(err, ENOMEM, "out of memory");
+		return bad;
 	}
 	bad = jobs_start(api->jobs, kind, fn, w, &id, err);
 	if (!bad)
@@ -278,7 +280,7 @@ int api_push(struct api *api, const struct api_request *r, struct api_answer *re
 		if (!bad)
 			bad = snapshot_get(api->d->store, volume, name, &info, err);
 	}
-	return bad ? bad : start(api, r, "push", repo, push_run, ret, err);
+	return bad ? bad : start(api, r, "push", push_run, ret, err);
 }
 
 int api_pull(struct api *api, const struct api_request *r, struct api_answer *ret, struct err *err)
@@ -294,5 +296,5 @@ int api_pull(struct api *api, const struct api_request *r, struct api_answer *re
 		bad = volume_name_check("snapshot", name, err);
 	if (!bad && fresh)
 		bad = volume_name_check("volume", fresh, err);
-	return bad ? bad : start(api, r, "pull", repo, pull_run, ret, err);
+	return bad ? bad : start(api, r, "pull", pull_run, ret, err);
 }
