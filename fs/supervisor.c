@@ -535,6 +535,11 @@ static int serve(struct supervisor *s)
 	return s->status;
 }
 
+static void stop_waiting(int sig)
+{
+	_exit(128 + sig);
+}
+
 int supervisor_run(const struct options *o, char **argv, const char *start_dir, int ready_fd)
 {
 	struct supervisor s = {.o = o, .argv = argv, .start_dir = start_dir, .ready_fd = ready_fd};
@@ -542,6 +547,11 @@ int supervisor_run(const struct options *o, char **argv, const char *start_dir, 
 	int ret;
 
 	s.h = (struct handover){.fuse_fd = -1, .state_fd = -1, .ring_fd = -1, .control_fd = -1};
+	/* the first process of a container gets no signal that it does not ask for, and its turn may take a while to come */
+	if (getpid() == 1) {
+		(void)signal(SIGTERM, stop_waiting);
+		(void)signal(SIGINT, stop_waiting);
+	}
 	if (turn_wait(o, ready_fd, &s.h.claim_fd, &err) || sockets_open(o, &s.h.sockets, &err)) {
 		log_error("%s%s%s%s", err.text, *err.hint ? " (" : "", err.hint, *err.hint ? ")" : "");
 		return DAEMON_FAILED;

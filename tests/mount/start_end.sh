@@ -104,6 +104,14 @@ expect_eq "a start beside an offline command that takes longer than --wait" \
 timeout -s INT 1 "$VARVED" --store "$STORE" --mount "$MNT" --api "$VARVE_API" --log stderr --pidfile "$WORK/broken-off.pid" \
 	>"$WORK/broken-off" 2>&1 </dev/null
 expect "a start that is broken off meanwhile waits no more" until_said 'when the start was broken off' "$WORK/broken-off"
+unshare --pid --fork --kill-child "$VARVED" --foreground --store "$STORE" --mount "$MNT" --api "$VARVE_API" --log stderr \
+	>"$WORK/first" 2>&1 </dev/null &
+starting=$!
+started $starting
+until_said 'waiting up to' "$WORK/first"
+kill -TERM "$(pgrep -P $starting)"
+timeout 5 tail --pid=$starting -f /dev/null
+expect_eq "one that is the first process of a container can be stopped meanwhile" $? 0
 "$VARVE" check >"$WORK/check.out" 2>&1 &
 checking=$!
 started $checking
