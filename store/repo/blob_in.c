@@ -279,8 +279,9 @@ static int look_again(struct getting *g, uint32_t pack, struct err *err)
 	return blob_index_pack_gone(r->index, pack) ? repo_reload_index(r, err) : 0;
 }
 
+/* *ret_pack: where it was to be; *ret_gone: it is not there, wherever it was found then. */
 static int get_copy(struct getting *g, const struct repo_name *name, unsigned depth, void *out, size_t *ret_len,
-		    uint32_t *ret_pack, struct err *err)
+		    uint32_t *ret_pack, bool *ret_gone, struct err *err)
 {
 	struct blob_index *ix = g->in->r->index;
 	char hex[REPO_HEX_LEN];
@@ -292,6 +293,7 @@ static int get_copy(struct getting *g, const struct repo_name *name, unsigned de
 		return err_set(err, ECORRUPT, "the repository %s has lost the %s %s", g->in->r->be->where, noun(g), hex);
 	*ret_pack = at.pack;
 	bad = get_at(g, &at, depth, out, ret_len, err);
+	*ret_gone = bad == -ENOENT;
 	for (unsigned n = 0; (bad == -ECORRUPT || bad == -ENOENT) && g->copies_left; n++) {
 		struct err why = {0};
 
@@ -315,7 +317,8 @@ static int get(struct getting *g, const struct repo_name *name, unsigned depth, 
 	       struct err *err)
 {
 	uint32_t pack = BLOB_PACK_PENDING;
-	int bad = get_copy(g, name, depth, out, ret_len, &pack, err);
+	bool gone = false;
+	int bad = get_copy(g, name, depth, out, ret_len, &pack, &gone, err);
 
 	for (int i = 0; i < RELOADS_MAX && g->reloads_left && bad == -ENOENT && g->in->r->reading; i++) {
 		struct err why = {0};
@@ -323,14 +326,15 @@ static int get(struct getting *g, const struct repo_name *name, unsigned depth, 
 
 		g->reloads_left--;
 		if (!again)
-			again = get_copy(g, name, depth, out, ret_len, &pack, &why);
+			again = get_copy(g, name, depth, out, ret_len, &pack, &gone, &why);
 		if (again && again != -ENOENT)
 			return bad;
 		if (!again && err)
 			*err = (struct err){0};
 		bad = again;
 	}
-	return bad;
+	/* what else the pack had is looked for among the copies at once */
+	return !bad && gone && g->in->r->reading ? look_again(g, pack, err) : bad;
 }
 
 int blob_in_get(struct blob_in *in, const struct repo_name *name, enum repo_type type, void *out, size_t *ret_len,

@@ -239,6 +239,17 @@ int repo_load_index_to_read(struct repo *r, struct err *err)
 	return repo_load_index(r, REPO_INDEX_ADOPT | REPO_INDEX_TOLERANT, err);
 }
 
+static int know_index(struct repo *r, const struct repo_name *name)
+{
+	struct repo_name *more = realloc(r->indexes, (r->n_indexes + 1) * sizeof *more);
+
+	if (!more)
+		return -ENOMEM;
+	more[r->n_indexes++] = *name;
+	r->indexes = more;
+	return 0;
+}
+
 int repo_reload_index(struct repo *r, struct err *err)
 {
 	struct loading l = {.r = r, .tolerant = true};
@@ -256,6 +267,8 @@ int repo_reload_index(struct repo *r, struct err *err)
 		if (bad == -ENOENT) { /* it came and went */
 			forget_error(err);
 			bad = 0;
+		} else if (!bad && had == r->n_indexes) {
+			bad = know_index(r, &names[i]);
 		}
 	}
 	blob_index_settle(r->index);

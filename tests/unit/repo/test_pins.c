@@ -10,6 +10,8 @@
 #include "store/volume/volume_internal.h"
 #include "tests/unit/repo/fault_backend.h"
 
+#define MANY 480 /* files */
+
 /* --- a back end that does something else before one request --- */
 
 struct between {
@@ -17,6 +19,7 @@ struct between {
 	struct backend *real;
 	unsigned at; /* before which request; 0: none */
 	bool not_put; /* not before the snapshot is put: what a prune without grace does then is its user's risk */
+	_Atomic unsigned indexes, gone; /* index objects that were read, and packs that were not there */
 	void (*fn)(void *arg);
 	void *arg;
 };
@@ -37,7 +40,12 @@ static bool is_last(struct backend *b, const char *key)
 
 static int between_get(struct backend *b, const char *key, uint64_t off, size_t len, struct buf *ret, struct err *err)
 {
-	return backend_get(step(b), key, off, len, ret, err);
+	struct between *t = (struct between *)b;
+	int bad = backend_get(step(b), key, off, len, ret, err);
+
+	t->indexes += !strncmp(key, "index/", 6);
+	t->gone += bad == -ENOENT && !strncmp(key, "packs/", 6);
+	return bad;
 }
 
 static int between_put(struct backend *b, const char *key, const void *data, size_t len, struct err *err)
@@ -68,7 +76,7 @@ static struct between *between_install(struct repo *r, unsigned at, void (*fn)(v
 	struct between *t = calloc(1, sizeof *t);
 
 	assert_non_null(t);
-	*t = (struct between){{&ops, strdup(r->be->where), false}, r->be, at, false, fn, arg};
+	*t = (struct between){{&ops, strdup(r->be->where), false}, r->be, at, false, 0, 0, fn, arg};
 	r->be = &t->b;
 	return t;
 }
@@ -383,6 +391,46 @@ static void test_pull_while_pruned(void **state)
 	}
 }
 
+/* Many packs are gone: that is found out once a pack and not once a piece, and each new index object is read once. */
+static void test_pull_of_many_pruned_packs(void **state)
+{
+	struct repo_fixture *f = *state;
+	struct scene sc = {.f = f};
+	struct repo_progress progress = {0};
+	struct pull_result result;
+	struct push_result pushed;
+	struct between *between;
+	struct repo *repo;
+	struct err err = {0};
+	char name[16];
+
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(name, sizeof name, "%u", i);
+		(void)fixture_file(f->a, f->a->vol.root_node, name, i, 5000);
+	}
+	fixture_snapshot(f->a->s, "v", "s1");
+	for (unsigned i = 0; i < MANY; i += 2) {
+		(void)snprintf(name, sizeof name, "%u", i);
+		assert_int_equal(ns_unlink(f->a->s, &fixture_op, f->a->vol.root_node, name), 0);
+	}
+	fixture_snapshot(f->a->s, "v", "s2");
+	repo = fixture_repo(f);
+	repo->pack_target = 200000;
+	if (repo_push(f->a->s, repo, "v", "s1", &progress, &pushed, &err))
+		fail_msg("repo_push: %s", err.text);
+	repo_free(repo);
+	(void)fixture_push(f, f->a->s, "v", "s2");
+	repo = fixture_repo(f);
+	between = between_install(repo, 10, forget_and_prune, &sc);
+	if (repo_pull(f->b->s, repo, "v", "s2", "got", &progress, &result, &err))
+		fail_msg("repo_pull: %s", err.text);
+	assert_true(sc.ran);
+	if (between->indexes > 6 || between->gone > MANY / 4)
+		fail_msg("%u index objects were read, %u times a pack was gone", between->indexes, between->gone);
+	repo_free(repo);
+	tree_same(f->a->s, tree_root(f->a->s, "v", "s2"), f->b->s, tree_root(f->b->s, "got", "s2"));
+}
+
 /* A push of s2 upon s1, which goes. */
 static void test_push_while_its_base_is_pruned(void **state)
 {
@@ -421,6 +469,7 @@ int main(void)
 		TEST(test_the_newest_stays_pinned),
 		TEST(test_the_volume_goes),
 		TEST(test_pull_while_pruned),
+		TEST(test_pull_of_many_pruned_packs),
 		TEST(test_push_while_its_base_is_pruned),
 	};
 
