@@ -3,6 +3,8 @@
  * first. */
 #include "tests/unit/repo/repo_fixture.h"
 
+#include <stdatomic.h>
+
 #include "store/maint/check.h"
 #include "store/repo/prune.h"
 #include "store/repo/repo_check.h"
@@ -17,7 +19,7 @@
 struct between {
 	struct backend b;
 	struct backend *real;
-	unsigned at; /* before which request; 0: none */
+	_Atomic unsigned at; /* before which request; 0: none */
 	bool not_put; /* not before the snapshot is put: what a prune without grace does then is its user's risk */
 	_Atomic unsigned indexes, gone; /* index objects that were read, and packs that were not there */
 	void (*fn)(void *arg);
@@ -27,8 +29,11 @@ struct between {
 static struct backend *step(struct backend *b)
 {
 	struct between *t = (struct between *)b;
+	unsigned at = t->at;
 
-	if (t->at && !--t->at)
+	while (at && !atomic_compare_exchange_weak(&t->at, &at, at - 1))
+		;
+	if (at == 1)
 		t->fn(t->arg);
 	return t->real;
 }
