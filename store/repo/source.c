@@ -191,8 +191,11 @@ static int hold_in(struct tx *tx, const struct draft *d, const struct source_vie
 		r = snapshot_by_name(m, vol.id, views[i].snapshot, &now);
 		if (!r && (now.branch != pin.branch || now.epoch != pin.epoch))
 			r = -ENOENT;
-		if (!r)
+		if (!r) {
+			pin.bytes = now.bytes;
+			pin.inodes = now.inodes;
 			r = snapshot_put(m, &pin);
+		}
 	}
 	return r;
 }

@@ -145,6 +145,7 @@ static void meanwhile(void *arg)
 		(void)fixture_push(sc->elsewhere ? &sc->other : f, f->a->s, "v", "s4");
 	remove_snapshot(f->a->s, "s2");
 	fixture_maintain(f->a);
+	store_clean(f->a->s); /* with all that is held */
 }
 
 static unsigned pins(struct store *s)
