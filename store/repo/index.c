@@ -279,3 +279,14 @@ int repo_index_put(struct repo *r, const struct buf *content, struct repo_name *
 {
 	return repo_object_put(r, REPO_INDEX, content->data, content->len, ret_name, err);
 }
+
+int repo_quarantine_put(struct repo *r, const struct repo_quarantine *q, struct err *err)
+{
+	struct buf content = {0};
+	int bad = q->n ? repo_quarantine_encode(q, &content) : 0;
+
+	if (!bad && q->n)
+		bad = repo_object_put(r, REPO_QUARANTINE, content.data, content.len, NULL, err);
+	buf_free(&content);
+	return bad;
+}

@@ -239,17 +239,6 @@ static int copy_pack(struct prune *p, size_t i, struct pack_out *out)
 	return bad;
 }
 
-static int put_quarantine(struct prune *p, const struct repo_quarantine *q)
-{
-	struct buf content = {0};
-	int bad = repo_quarantine_encode(q, &content);
-
-	if (!bad)
-		bad = repo_object_put(p->r, REPO_QUARANTINE, content.data, content.len, NULL, p->err);
-	buf_free(&content);
-	return bad;
-}
-
 static int quarantine_unused(struct prune *p)
 {
 	size_t packs = blob_index_packs(p->r->index);
@@ -280,7 +269,7 @@ static int quarantine_unused(struct prune *p)
 	if (!bad && index.len)
 		bad = repo_index_put(p->r, &index, NULL, p->err);
 	if (!bad && q.n && !p->dry_run)
-		bad = put_quarantine(p, &q);
+		bad = repo_quarantine_put(p->r, &q, p->err);
 	buf_free(&index);
 	pack_out_free(out);
 	return bad;

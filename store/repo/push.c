@@ -331,7 +331,6 @@ static int quarantine_missing(struct push *p)
 	struct blob_index *ix = p->r->index;
 	AUTO_FREE struct repo_name *names = calloc(p->losses.fresh ? p->losses.fresh : 1, sizeof *names);
 	struct repo_quarantine q = {now_ns_real(), names, 0};
-	struct buf content = {0};
 	int bad = names ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < blob_index_packs(ix) && !bad && q.n < p->losses.fresh; i++) {
@@ -342,12 +341,7 @@ static int quarantine_missing(struct push *p)
 		names[q.n++] = pack->name;
 		pack->flags |= PACK_QUARANTINED;
 	}
-	if (!bad && q.n)
-		bad = repo_quarantine_encode(&q, &content);
-	if (!bad && q.n)
-		bad = repo_object_put(p->r, REPO_QUARANTINE, content.data, content.len, NULL, p->err);
-	buf_free(&content);
-	return bad;
+	return bad ? bad : repo_quarantine_put(p->r, &q, p->err);
 }
 
 /* --- all of it --- */

@@ -132,7 +132,6 @@ static int quarantine(struct repair *p)
 {
 	AUTO_FREE struct repo_name *names = calloc(p->n ? p->n : 1, sizeof *names);
 	struct repo_quarantine q = {.packs = names};
-	struct buf content = {0};
 	struct timespec t;
 	int bad = names ? 0 : -ENOMEM;
 
@@ -141,12 +140,7 @@ static int quarantine(struct repair *p)
 	for (size_t i = 0; i < p->n && !bad; i++)
 		if (!p->sound[i] && p->objects[i].type == REPO_PACK)
 			names[q.n++] = p->objects[i].name;
-	if (!bad && q.n)
-		bad = repo_quarantine_encode(&q, &content);
-	if (!bad && q.n)
-		bad = repo_object_put(p->r, REPO_QUARANTINE, content.data, content.len, NULL, p->err);
-	buf_free(&content);
-	return bad;
+	return bad ? bad : repo_quarantine_put(p->r, &q, p->err);
 }
 
 /* --- and the rest --- */

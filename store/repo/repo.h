@@ -121,6 +121,8 @@ int repo_load_index(struct repo *r, unsigned flags, struct err *err);
 int repo_load_index_to_read(struct repo *r, struct err *err);
 /* Takes in index objects that have come since. One thread at a time; others may look things up. */
 int repo_reload_index(struct repo *r, struct err *err);
+/* Writes the packs' names down as quarantined; nothing when there are none. */
+int repo_quarantine_put(struct repo *r, const struct repo_quarantine *q, struct err *err);
 /* Writes one index object with these packs' tables as encoded by pack_out; nothing when it is empty. */
 int repo_index_put(struct repo *r, const struct buf *content, struct repo_name *ret_name, struct err *err);
 /* The table of a pack, from its end. */
